@@ -1,0 +1,57 @@
+"""The one place that reads a clock; everything else is handed an instant."""
+
+import time
+from datetime import UTC, date, datetime
+from datetime import time as wall_time
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.utils import timezone
+from django.utils.dateparse import parse_date, parse_datetime
+
+
+def now() -> datetime:
+    """Return the present instant, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+def monotonic() -> float:
+    """Return seconds that only ever grow, for pacing and time-outs."""
+    return time.monotonic()
+
+
+def pause(seconds: float) -> None:
+    """Wait; the engine's only sleep, between retries and polls."""
+    time.sleep(seconds)
+
+
+def zone() -> ZoneInfo:
+    """Return the project's zone, in which a day without a zone is meant."""
+    return ZoneInfo(settings.TIME_ZONE)
+
+
+def parse_instant(text: str) -> datetime:
+    """Read an ISO 8601 date or date-time; without an offset it is meant in the project's zone.
+
+    Raises ValueError, with what to write instead, for anything else, and for a local time
+    that the zone skips or has twice, where guessing would move a price change by an hour.
+    """
+    text = text.strip()
+    advice = "write it as 2026-12-01, 2026-12-01T00:00 or 2026-12-01T00:00+09:00"
+    try:
+        value = parse_datetime(text)
+        if value is None:
+            day: date | None = parse_date(text)
+            if day is None:
+                raise ValueError(f"{text!r} is not a date or date-time")
+            value = datetime.combine(day, wall_time())
+    except ValueError as exc:
+        raise ValueError(f"{text!r} is not an instant: {advice}.") from exc
+    if timezone.is_aware(value):
+        return value.astimezone(UTC)
+    local = value.replace(tzinfo=zone())
+    if local.astimezone(UTC).astimezone(zone()).replace(tzinfo=None) != value:
+        raise ValueError(f"{text!r} does not exist in {zone().key}: clocks skip it; give an offset.")
+    if local.replace(fold=1).utcoffset() != local.replace(fold=0).utcoffset():
+        raise ValueError(f"{text!r} happens twice in {zone().key}; give an offset.")
+    return local.astimezone(UTC)

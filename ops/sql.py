@@ -1,0 +1,142 @@
+"""The only door to `sql/`: statements with a contract that is checked when they are loaded.
+
+A file holds one statement under a header of comments:
+
+    -- What it does, in a sentence or a few.
+    -- params: after, upto
+    -- idents: staging_table
+    -- returns: inserted, updated
+
+`params` are the values (`%(name)s`), `idents` the identifiers (`{name}`, quoted by psycopg2), `returns` the
+columns of the result. A line that does not apply is left out. Literal braces and percent signs are doubled.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from psycopg2 import sql
+
+ROOT = Path(__file__).resolve().parent.parent / "sql"
+
+_FIELD = re.compile(r"^(params|idents|returns):\s*(.*)$")
+_PARAM = re.compile(r"%(?:\((\w+)\)s|(%)|(.?))")
+_IDENT = re.compile(r"\{\{|\}\}|\{(\w*)\}")
+_QUOTED = re.compile(r"(\$\w*\$).*?\1|'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/", re.DOTALL)
+_KEPT = re.compile(r"(\$\w*\$).*?\1|'(?:[^']|'')*'|\"[^\"]*\"", re.DOTALL)
+
+
+class BrokenStatement(Exception):
+    """A file in sql/ is missing, or its header and its body disagree."""
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One statement of sql/, with the contract of its header."""
+
+    name: str
+    summary: str
+    params: tuple[str, ...]
+    idents: tuple[str, ...]
+    returns: tuple[str, ...]
+    body: str
+
+    @property
+    def digest(self) -> str:
+        """Return the SHA-256 of the body, without comments and layout: what a run was started under."""
+        kept: list[str] = []
+
+        def keep(match: re.Match[str]) -> str:
+            kept.append(match.group())
+            return f"\0{len(kept) - 1}\0"
+
+        text = _KEPT.sub(keep, self.body)
+        text = re.sub(r"--[^\n]*|/\*.*?\*/", " ", text, flags=re.DOTALL)
+        text = " ".join(text.split())
+        return hashlib.sha256("\n".join([text, *kept]).encode()).hexdigest()
+
+    def compose(self, **idents: str | tuple[str, ...]) -> sql.Composed:
+        """Fill in identifiers (a tuple is a qualified name); raise BrokenStatement unless all and only those named."""
+        if set(idents) != set(self.idents):
+            raise BrokenStatement(f"{self.name}: wants identifiers {list(self.idents)}, got {sorted(idents)}.")
+        quoted: Mapping[str, Any] = {
+            name: sql.Identifier(*([value] if isinstance(value, str) else value)) for name, value in idents.items()
+        }
+        return sql.SQL(self.body).format(**quoted)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def parse(name: str, text: str) -> Statement:
+    """Read one file's text; raise BrokenStatement where header and body disagree."""
+    lines = text.splitlines()
+    header: list[str] = []
+    for line in lines:
+        if not line.startswith("--"):
+            break
+        header.append(line[2:].strip())
+    fields: dict[str, tuple[str, ...]] = {}
+    summary: list[str] = []
+    for line in header:
+        match = _FIELD.match(line)
+        if match is None:
+            summary.append(line)
+        elif match[1] in fields:
+            raise BrokenStatement(f"{name}: says {match[1]!r} twice; join the two lines.")
+        else:
+            fields[match[1]] = _names(match[2])
+    if not any(summary):
+        raise BrokenStatement(f"{name}: has no first line that says what it does; begin it with '-- <sentence>.'.")
+    body = "\n".join(lines[len(header) :]).strip().removesuffix(";").strip()
+    if not body:
+        raise BrokenStatement(f"{name}: has no statement under its header.")
+    if ";" in _QUOTED.sub(" ", body):
+        raise BrokenStatement(f"{name}: holds more than one statement; give each a file of its own.")
+    params: set[str] = set()
+    for match in _PARAM.finditer(body):
+        if match[1]:
+            params.add(match[1])
+        elif not match[2]:
+            raise BrokenStatement(f"{name}: a lone percent sign before {match[3]!r}; write %% for a percent sign.")
+    idents = {match[1] for match in _IDENT.finditer(body) if match[1] is not None}
+    for field, found in (("params", params), ("idents", idents)):
+        stated = set(fields.get(field, ()))
+        if stated != found:
+            wrong = ", ".join(sorted(stated ^ found))
+            raise BrokenStatement(f"{name}: header and body disagree on {field}: {wrong}; mend the '-- {field}:' line.")
+    return Statement(
+        name=name,
+        summary=" ".join(summary).strip(),
+        params=fields.get("params", ()),
+        idents=fields.get("idents", ()),
+        returns=fields.get("returns", ()),
+        body=body,
+    )
+
+
+@cache
+def load(name: str) -> Statement:
+    """Return the statement in `sql/<name>`, e.g. `load("billing/price_subscriptions.sql")`."""
+    path = ROOT / name
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as exc:
+        raise BrokenStatement(f"{name}: no such file under {ROOT}; check the name.") from exc
+    return parse(name, text)
+
+
+def names() -> Iterator[str]:
+    """Yield the name of every statement there is."""
+    for path in sorted(ROOT.rglob("*.sql")):
+        yield path.relative_to(ROOT).as_posix()
+
+
+def for_migration(*files: str) -> list[tuple[str, dict[str, object]]]:
+    """Return statements without identifiers as `migrations.RunSQL` takes them."""
+    return [(load(name).body.replace("{{", "{").replace("}}", "}"), {}) for name in files]

@@ -1,0 +1,115 @@
+-- Define billing_price_list: what a unit costs at an instant, for pairs of service and plan. This is the price rule.
+-- One row per pair, per list value a subscription may pay (see billing_list_values) and per quantity from
+-- minimum_quantity to below; price is null where refused says what is missing.
+-- The list price less the plan's discount, the promotions in force and the tier of the quantity, combined by the
+-- catalogue's policy, at least 0, rounded once, half away from zero, to the currency's minor unit.
+CREATE OR REPLACE FUNCTION billing_price_list(
+    as_of timestamptz, service_ids bigint [], plan_ids bigint []
+) RETURNS TABLE (
+    service_id bigint, plan_id bigint, service_version integer, plan_version integer,
+    minimum_quantity integer, below integer, price numeric, refused text
+)
+LANGUAGE sql STABLE PARALLEL SAFE
+AS $body$
+    WITH pair AS (
+        SELECT u.service_id, u.plan_id FROM unnest(service_ids, plan_ids) AS u (service_id, plan_id)
+    ),
+
+    subject AS MATERIALIZED (
+        SELECT v.service_id, v.plan_id, v.currency_id, v.list_values
+        FROM billing_list_values(
+            as_of,
+            (SELECT coalesce(array_agg(DISTINCT p.service_id), '{{}}') FROM pair AS p),
+            (SELECT coalesce(array_agg(DISTINCT p.plan_id), '{{}}') FROM pair AS p)
+        ) AS v
+    ),
+
+    listed AS (
+        SELECT
+            p.service_id, p.plan_id,
+            sv.ordinality::integer - 1 AS service_version, sv.value AS list_price,
+            pv.ordinality::integer - 1 AS plan_version, pv.value AS plan_percent,
+            c.minor_units
+        FROM pair AS p
+        INNER JOIN subject AS s ON s.service_id = p.service_id
+        INNER JOIN subject AS l ON l.plan_id = p.plan_id
+        LEFT JOIN billing_currency AS c ON c.code = s.currency_id
+        CROSS JOIN unnest(s.list_values) WITH ORDINALITY AS sv (value, ordinality)
+        CROSS JOIN unnest(l.list_values) WITH ORDINALITY AS pv (value, ordinality)
+    ),
+
+    promotion AS MATERIALIZED (
+        SELECT p.service_id, p.plan_id, p.percent, p.amount, p.priority
+        FROM billing_promotion AS p
+        WHERE
+            p.starts_at <= as_of AND (p.ends_at IS NULL OR p.ends_at > as_of)
+            AND (p.service_id IS NULL OR p.service_id IN (SELECT q.service_id FROM pair AS q))
+    ),
+
+    -- Three joins on equality, not one with OR: each is a hash join, whatever the number of promotions.
+    offer AS (
+        SELECT q.service_id, q.plan_id, o.percent, o.amount, o.priority
+        FROM pair AS q
+        INNER JOIN promotion AS o ON o.service_id = q.service_id AND o.plan_id = q.plan_id
+        UNION ALL
+        SELECT q.service_id, q.plan_id, o.percent, o.amount, o.priority
+        FROM pair AS q
+        INNER JOIN promotion AS o ON o.service_id = q.service_id AND o.plan_id IS NULL
+        UNION ALL
+        SELECT q.service_id, q.plan_id, o.percent, o.amount, o.priority
+        FROM pair AS q
+        INNER JOIN promotion AS o ON o.plan_id = q.plan_id AND o.service_id IS NULL
+    ),
+
+    offers AS (
+        SELECT
+            o.service_id, o.plan_id,
+            max(o.percent) AS percent, max(o.amount) AS amount,
+            array_agg(o.percent ORDER BY o.priority DESC) AS percents,
+            array_agg(o.amount ORDER BY o.priority DESC) AS amounts
+        FROM offer AS o
+        GROUP BY o.service_id, o.plan_id
+    ),
+
+    tier AS (
+        SELECT
+            t.service_id, t.minimum_quantity,
+            lead(t.minimum_quantity, 1, 2147483647)
+                OVER (PARTITION BY t.service_id ORDER BY t.minimum_quantity) AS below,
+            t.percent
+        FROM (
+            SELECT q.service_id, q.minimum_quantity, q.percent
+            FROM billing_quantitytier AS q
+            WHERE q.service_id IN (SELECT p.service_id FROM pair AS p)
+            UNION ALL
+            -- Below every tier, where none begins at zero already.
+            SELECT DISTINCT p.service_id, 0, 0 FROM pair AS p
+        ) AS t
+    )
+
+    SELECT
+        l.service_id, l.plan_id, l.service_version, l.plan_version, t.minimum_quantity, t.below,
+        round(
+            greatest(0, CASE
+                WHEN k.policy = 'best_of' THEN least(
+                    l.list_price * (100 - greatest(l.plan_percent, t.percent, o.percent)) * 0.01,
+                    l.list_price - o.amount
+                )
+                ELSE billing_combined_price(
+                    k.policy, k.reduction_order::text [], l.list_price,
+                    l.plan_percent, t.percent, o.percents, o.amounts
+                )
+            END)
+            -- greatest() ignores a null; a missing list price or currency must leave the price missing.
+            + l.list_price * 0,
+            l.minor_units
+        ),
+        CASE
+            WHEN l.list_price IS NULL THEN 'its service has no price'
+            WHEN l.minor_units IS NULL THEN 'its service has no currency'
+        END
+    FROM listed AS l
+    INNER JOIN tier AS t ON t.service_id = l.service_id
+    LEFT JOIN offers AS o ON o.service_id = l.service_id AND o.plan_id = l.plan_id
+    CROSS JOIN billing_catalogue AS k
+$body$

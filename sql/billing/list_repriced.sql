@@ -1,0 +1,11 @@
+-- The subscriptions that a run looks at: all, or those of the given services, plans and clients.
+-- params: services, plans, clients
+-- returns: version, id, service_id, plan_id, quantity, price, billing_period, started_at, renews_at, pinned_until
+SELECT
+    s.xmin AS version, s.id, s.service_id, s.plan_id, s.quantity, s.price, s.billing_period, s.started_at,
+    s.renews_at, s.pinned_until
+FROM billing_subscription AS s
+WHERE
+    (%(services)s::bigint [] IS NULL OR s.service_id = ANY(%(services)s::bigint []))
+    AND (%(plans)s::bigint [] IS NULL OR s.plan_id = ANY(%(plans)s::bigint []))
+    AND (%(clients)s::bigint [] IS NULL OR s.client_id = ANY(%(clients)s::bigint []))

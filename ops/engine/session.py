@@ -1,0 +1,94 @@
+"""The engine's way to the database: statements of sql/, limits for one transaction, and errors in words."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg2
+from django.db import DatabaseError, Error, connections, transaction
+from psycopg2.sql import Composable
+
+from ops import sql
+
+LOCK_NOT_AVAILABLE = "55P03"
+DEADLOCK = "40P01"
+SERIALIZATION = "40001"
+STATEMENT_TIMEOUT = "57014"
+RETRYABLE = (LOCK_NOT_AVAILABLE, DEADLOCK, SERIALIZATION, STATEMENT_TIMEOUT)
+
+_ADVICE = {
+    "42501": "the database role lacks a privilege: grant it what docs/install.md lists, or use the job's own role",
+    "25006": "the server or this role is read-only: connect to the primary with a role that may write",
+    "42P01": "a table is missing: run 'manage.py migrate' first",
+    "42703": "a column is missing: run 'manage.py migrate' first",
+    "42883": "a function is missing: run 'manage.py migrate' first",
+    "53100": "the disk is full: free space on the server, then start the same command again",
+    "53200": "the server is out of memory: lower --batch-size or work_mem, then start again",
+    "53300": "the server has no free connection: end idle ones or raise max_connections",
+    "53400": "a limit of the server was reached: raise it (such as temp_file_limit), then start the same command again",
+    "57014": "the statement took too long: lower --batch-size, then start again",
+    "57P01": "the server ended the connection: start the same command again, it goes on",
+    "22003": "a number does not fit its column: correct the prices and percentages of the rows concerned",
+    LOCK_NOT_AVAILABLE: "another session holds a lock",
+    DEADLOCK: "another session locks rows in another order",
+}
+
+
+class DatabaseTrouble(Exception):
+    """The server refused or failed; the message says what was tried, what was found and what to do."""
+
+
+class Session:
+    """One connection of a run, by Django's alias."""
+
+    def __init__(self, alias: str) -> None:
+        self.alias = alias
+        self.connection = connections[alias]
+
+    def execute(self, statement: str | Composable, params: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        """Execute a statement of sql/ (by name) or of the compiler, and return its rows."""
+        values: Mapping[str, Any] = params or {}
+        if isinstance(statement, str):
+            loaded = sql.load(statement)
+            values = {name: values[name] for name in loaded.params}
+            statement = loaded.compose()
+        with self.connection.cursor() as cursor:
+            cursor.execute(statement, values)
+            return cursor.fetchall() if cursor.description else []
+
+    @contextmanager
+    def transaction(
+        self, *, lock_timeout: int, statement_timeout: int, ordered: bool = False, snapshot: bool = False
+    ) -> Iterator[None]:
+        """Open one transaction with limits in milliseconds; `snapshot` reads everything as of one moment."""
+        with transaction.atomic(using=self.alias):
+            if snapshot and len(self.connection.atomic_blocks) == 1:
+                self.execute("ops/set_snapshot.sql")
+            self.execute(
+                "ops/set_limits.sql",
+                {
+                    "lock_timeout": f"{lock_timeout}ms",
+                    "statement_timeout": f"{statement_timeout}ms",
+                    "ordered": ordered,
+                },
+            )
+            yield
+
+
+def sqlstate(exc: BaseException) -> str:
+    """Return the SQLSTATE of a database error, or '' where there is none (a lost connection)."""
+    cause = exc.__cause__ if isinstance(exc, DatabaseError) else exc
+    return (cause.pgcode or "") if isinstance(cause, psycopg2.Error) else ""
+
+
+def in_words(exc: Error, tried: str) -> DatabaseTrouble:
+    """Turn a database error into one sentence: what was tried, what was found, what to do."""
+    code = sqlstate(exc)
+    cause = exc.__cause__
+    found = (cause.diag.message_primary if isinstance(cause, psycopg2.Error) else None) or str(exc)
+    found = " ".join(found.split()).rstrip(".")
+    if code:
+        advice = _ADVICE.get(code, f"see SQLSTATE {code} in PostgreSQL's documentation")
+    else:
+        advice = "the connection was lost: start the same command again, it goes on"
+    return DatabaseTrouble(f"{tried}: {found}; {advice}.")

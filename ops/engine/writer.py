@@ -1,0 +1,169 @@
+"""Write what a plan found: window by window, batch by batch, each batch one transaction with its checkpoint.
+
+A window is so many rows by key; the rows of it that differ are staged once and written in ranges of slots, so that a
+batch's rows lie spread over the window's pages. Dead rows of one batch are pruned when the next one comes by, updates
+stay HOT and the table hardly grows: about half the time of one statement over all rows (docs/benchmarks.md).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.db import DatabaseError
+from psycopg2.sql import SQL
+
+from ops.engine.compiler import DIFFERENCE, SLOTS, Compiler, ident
+from ops.engine.lifecycle import Options, Stopped, checkpoint, event
+from ops.engine.plan import Plan
+from ops.engine.session import RETRYABLE, Session, in_words, sqlstate
+from ops.models import Run
+
+_STAGED = ident("pg_temp", DIFFERENCE)
+
+
+class Writer:
+    """Carries one owned run from its cursor to the high-water mark. Raises Stopped where it cannot go on."""
+
+    def __init__(
+        self,
+        session: Session,
+        compiler: Compiler,
+        run: Run,
+        plan: Plan,
+        options: Options,
+        values: dict[str, Any],
+        holds: bool,
+    ) -> None:
+        self.session = session
+        self.compiler = compiler
+        self.run = run
+        self.plan = plan
+        self.options = options
+        self.values = values
+        self.holds = holds
+        self.total = run.changed + plan.changes
+
+    def write(self) -> None:
+        """Write all batches that are left; each commits by itself, or all with the caller's transaction."""
+        run = self.run
+        if run.high_water is None:
+            rows = self.session.execute(self.compiler.high_water())
+            run.high_water = rows[0][0]
+            run.save(using=self.session.alias, update_fields=["high_water"])
+        assert run.high_water is not None
+        cursor = run.cursor or {"after": None, "upto": None, "slot": 0}
+        while cursor["after"] != run.high_water:
+            if cursor["upto"] is None:
+                cursor = {"after": cursor["after"], "upto": self._boundary(cursor["after"]), "slot": 0}
+            self._window(cursor)
+            cursor = {"after": cursor["upto"], "upto": None, "slot": 0}
+
+    def _boundary(self, after: list[str] | None) -> list[str]:
+        high_water: list[str] = self.run.high_water  # type: ignore[assignment]  # a text array, set by write()
+        if self.plan.looked_at <= self.options.window:
+            # The rows looked at fit one window, however many others the table has.
+            return high_water
+        with self._limits():
+            rows = self.session.execute(self.compiler.boundary(after, high_water, self.options.window))
+        return rows[0][0] if rows else high_water
+
+    @contextmanager
+    def _limits(self, *, ordered: bool = False) -> Iterator[None]:
+        options = self.options
+        with self.session.transaction(
+            lock_timeout=options.lock_timeout, statement_timeout=options.statement_timeout, ordered=ordered
+        ):
+            yield
+
+    def _window(self, cursor: dict[str, Any]) -> None:
+        """Stage the rows of one window that differ, then write them slot range by slot range."""
+        difference = self.compiler.difference(
+            holds=self.holds, after=cursor["after"], upto=cursor["upto"], slot=cursor["slot"]
+        )
+        with self._limits():
+            self.session.execute(SQL("DROP TABLE IF EXISTS {}").format(_STAGED))
+            self.session.execute(difference, self.values)
+            self.session.execute(SQL("CREATE INDEX ON {} (slot)").format(_STAGED))
+            self.session.execute(SQL("ANALYZE {}").format(_STAGED))
+            rows = self.session.execute(SQL("SELECT count(*) FROM {}").format(_STAGED))[0][0]
+        slots = SLOTS - cursor["slot"]
+        size = SLOTS if self.run.atomic else max(1, slots * self.options.batch_size // max(rows, 1))
+        slot = cursor["slot"]
+        while slot < SLOTS:
+            upto = min(slot + size, SLOTS)
+            if upto == SLOTS:
+                after = {"after": cursor["upto"], "upto": None, "slot": 0}
+            else:
+                after = {"after": cursor["after"], "upto": cursor["upto"], "slot": upto}
+            self._batch(slot, upto, after)
+            slot = upto
+            if self.options.stop.is_set() and after["after"] != self.run.high_water:
+                raise Stopped(
+                    f"Run {self.run.pk} stopped after {self.run.changed:,} rows, as asked: "
+                    f"'manage.py runs resume {self.run.pk}' carries it on."
+                )
+
+    def _batch(self, slot: int, upto: int, cursor: dict[str, Any]) -> None:
+        """Commit one batch; wait no longer than lock_timeout for a lock, and come back a few times."""
+        attempts = 1 if self.run.atomic else self.options.attempts
+        blocked = ""
+        for attempt in range(1, attempts + 1):
+            try:
+                self._write(slot, upto, cursor)
+                return
+            except DatabaseError as exc:
+                if sqlstate(exc) not in RETRYABLE or self.run.atomic:
+                    raise
+                blocked = self._who_blocks(slot, upto) or str(in_words(exc, "The batch"))
+                event(self.session, self.run, "blocked", blocked)
+                self.options.note(f"Attempt {attempt} of {attempts}: {blocked}")
+                if self.options.stop.wait(0.1 * 2**attempt):
+                    break
+        raise Stopped(
+            f"Run {self.run.pk} stopped after {self.run.changed:,} rows, its next batch being blocked. {blocked} "
+            f"End what blocks it, then 'manage.py runs resume {self.run.pk}' carries it on."
+        )
+
+    def _who_blocks(self, slot: int, upto: int) -> str:
+        try:
+            with self._limits(ordered=True):
+                found = self.session.execute(self.compiler.blockers(), {"slot_from": slot, "slot_upto": upto})
+        except DatabaseError:
+            return ""
+        if not found:
+            return ""
+        pid, user, host, name, seconds, state, query, key = found[0]
+        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+        label = self.run.job
+        return (
+            f"Row {', '.join(key)} is locked against {label} by process {pid}{more} (user {user}, {host}, "
+            f"{name or 'no name'}, in a transaction for {seconds} s, {state}, last: {' '.join(query.split())})."
+        )
+
+    def _write(self, slot: int, upto: int, cursor: dict[str, Any]) -> None:
+        run, session = self.run, self.session
+        batch = {"run": run.pk, "batch": run.batches + 1, "slot_from": slot, "slot_upto": upto}
+        with self._limits(ordered=True):
+            rows = session.execute(self.compiler.batch(), batch)
+            changed, batches = (rows[0][0], 1) if rows else (0, 0)
+            moved = session.execute(self.compiler.lock_stragglers(), batch) if self._missed(changed, slot, upto) else []
+            if moved:
+                # Somebody else wrote these rows since the window was staged: compute them from what they are now.
+                batch["batch"] += batches
+                late = session.execute(
+                    self.compiler.stragglers([row[0] for row in moved], holds=self.holds), {**self.values, **batch}
+                )
+                changed += late[0][0] if late else 0
+                batches += 1 if late else 0
+            checkpoint(session, run, cursor, changed=changed, batches=batches)
+        run.cursor = cursor
+        run.changed += changed
+        run.batches += batches
+        self.options.progress(run.changed, max(self.total, run.changed))
+
+    def _missed(self, changed: int, slot: int, upto: int) -> bool:
+        staged = self.session.execute(
+            SQL("SELECT count(*) FROM {} WHERE slot >= %(slot)s AND slot < %(upto)s").format(_STAGED),
+            {"slot": slot, "upto": upto},
+        )[0][0]
+        return bool(staged > changed)

@@ -1,0 +1,258 @@
+"""What all commands that carry a job share: options, the question before writing, progress, output, exit codes.
+
+Exit codes: 0 done; 1 failed (an error, no server, done but unverified); 2 usage; 3 refused (a guard, another owner,
+declined); 4 stopped and resumable; 5 `--check` found something to do.
+"""
+
+import json
+import signal
+import sys
+import threading
+from argparse import ArgumentTypeError
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any, ClassVar
+
+from django import forms
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from ops import clock
+
+FAILED, USAGE, REFUSED, STOPPED, FOUND = 1, 2, 3, 4, 5
+
+
+def instant(text: str) -> datetime:
+    """Read --as-of for argparse."""
+    try:
+        return clock.parse_instant(text)
+    except ValueError as exc:
+        raise ArgumentTypeError(str(exc)) from exc
+
+
+def positive(text: str) -> int:
+    """Read a whole number of at least 1 for argparse."""
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f"{text!r} is not a whole number of at least 1.")
+    return int(text)
+
+
+def percent(text: str) -> Decimal:
+    """Read a percentage of at least 0 for argparse."""
+    try:
+        value = Decimal(text)
+    except InvalidOperation as exc:
+        raise ArgumentTypeError(f"{text!r} is not a percentage: write a number such as 5 or 7.5.") from exc
+    if not value.is_finite() or value < 0:
+        raise ArgumentTypeError(f"{text!r} is not a percentage of at least 0.")
+    return value
+
+
+class EngineCommand(BaseCommand):
+    """A command on the engine: its errors become one sentence and the exit code of the table above."""
+
+    def interactive(self) -> bool:
+        """Tell whether somebody can be asked."""
+        return sys.stdin is not None and sys.stdin.isatty() and self.stdout.isatty()
+
+    @contextmanager
+    def outcome(self) -> Iterator[None]:
+        """Turn the engine's exceptions into CommandError with their exit code."""
+        from django.db import Error
+
+        from ops.engine import jobs, parameters, plan, run, session
+
+        codes: dict[type[Exception], int] = {
+            parameters.BadParameters: USAGE,
+            jobs.UnknownJob: USAGE,
+            plan.Refused: REFUSED,
+            run.Declined: REFUSED,
+            run.Stopped: STOPPED,
+            run.Failed: FAILED,
+            session.DatabaseTrouble: FAILED,
+        }
+        try:
+            yield
+        except tuple(codes) as exc:
+            raise CommandError(str(exc), returncode=codes[type(exc)]) from exc
+        except Error as exc:
+            raise CommandError(str(session.in_words(exc, "The command")), returncode=FAILED) from exc
+
+    @contextmanager
+    def interruptible(self) -> Iterator[threading.Event]:
+        """Let the first Ctrl-C (or TERM) ask for a stop after the batch; the second leaves at once."""
+        stop = threading.Event()
+        if threading.current_thread() is not threading.main_thread():
+            yield stop
+            return
+
+        def ask(signum: int, frame: object) -> None:
+            if stop.is_set():
+                raise KeyboardInterrupt
+            stop.set()
+            self.stderr.write("Stopping after this batch; once more leaves at once (nothing is lost either way).")
+
+        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield stop
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def ask(self, question: str, *, no_input: bool) -> bool:
+        """Ask for consent at a terminal; with --no-input it is given."""
+        if no_input:
+            return True
+        self.stdout.write(f"{question} [y/N] ", ending="")
+        self.stdout.flush()
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+    def must_not_guess(self, *, no_input: bool) -> None:
+        """Refuse to write where nobody can be asked and nobody said --no-input."""
+        if not no_input and not self.interactive():
+            raise CommandError(
+                "There is no terminal to ask at: add --no-input to write, or --dry-run to see the plan only.",
+                returncode=USAGE,
+            )
+
+    def print_json(self, document: dict[str, Any]) -> None:
+        """Print one JSON object."""
+        self.stdout.write(json.dumps(document, ensure_ascii=False, default=str))
+
+    def progress(self, *, quiet: bool) -> Any:
+        """Return the progress display: a bar with ETA at a terminal, a line for each tenth elsewhere."""
+        from ops.management import display
+
+        return display.progress(self.stdout, quiet=quiet)
+
+
+class JobCommand(EngineCommand):
+    """A job's own command: its form's fields are options, beside those that mean the same everywhere."""
+
+    job: ClassVar[str]
+    requires_migrations_checks = False
+
+    @property
+    def name(self) -> str:
+        """Return the command's name, which is its module's."""
+        return type(self).__module__.rpartition(".")[2]
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        from ops.engine import jobs
+
+        for name, field in jobs.find(self.job).params.base_fields.items():
+            option = f"--{name.replace('_', '-')}"
+            if isinstance(field, forms.BooleanField):
+                parser.add_argument(option, action="store_true", help=str(field.help_text))
+            else:
+                parser.add_argument(
+                    option, action="append", default=[], metavar=name.upper(), help=f"{field.help_text}; repeatable"
+                )
+        add_run_options(parser)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        from ops.engine import jobs, parameters, plan, run
+        from ops.management import display
+
+        job = jobs.find(self.job)
+        writes = not (options["dry_run"] or options["check"] or options["show_sql"] or options["explain"])
+        if writes:
+            self.must_not_guess(no_input=options["no_input"])
+        quiet = options["json"]
+        with self.outcome(), self.interruptible() as stop, self.progress(quiet=quiet) as progress:
+            given = {name: options[name] for name in job.params.base_fields}
+            params = parameters.clean(job.params, given, options["database"])
+
+            def confirm(found: plan.Plan) -> bool:
+                if not quiet:
+                    self.stdout.write(display.plan(found, job, terminal=self.stdout.isatty()))
+                return self.ask(f"Write {found.changes:,} rows?", no_input=options["no_input"])
+
+            settings = run.Options(
+                database=options["database"],
+                batch_size=options["batch_size"],
+                lock_timeout=options["lock_timeout"],
+                atomic=options["atomic"],
+                verify=options["verify"],
+                guards=plan.Guards(options["max_rows"], options["max_change"], options["max_row_change"]),
+                confirm=confirm,
+                progress=progress,
+                note=self.stderr.write,
+                stop=stop,
+                started_from=f"manage.py {self.name}",
+            )
+            if options["show_sql"] or options["explain"]:
+                self.stdout.write(run.statements(job, params, settings, options["as_of"], explain=options["explain"]))
+                return
+            if not writes:
+                record, found = run.plan_only(job, params, settings, options["as_of"])
+            else:
+                record, found = run.apply(job, params, settings, options["as_of"])
+        document = {"run": record.pk, "job": job.name, "state": record.state, "changed": record.changed}
+        if quiet:
+            self.print_json({**document, **found.as_json()})
+        elif not writes:
+            self.stdout.write(display.plan(found, job, terminal=self.stdout.isatty()))
+            self.stdout.write(f"Run {record.pk}: planned, nothing was written.")
+        else:
+            if not found.changes:
+                self.stdout.write(display.plan(found, job, terminal=self.stdout.isatty()))
+            proof = " Planned again: 0 rows differ." if options["verify"] and found.changes else ""
+            self.stdout.write(
+                f"Run {record.pk}: {record.changed:,} rows written in {record.batches} batches.{proof}"
+                if record.changed
+                else f"Run {record.pk}: done, nothing differs."
+            )
+        if options["check"]:
+            with self.outcome():
+                plan.guard(found, settings.guards, job)
+            if found.changes:
+                raise CommandError(
+                    f"{found.changes:,} rows differ from what they ought to be: 'manage.py {self.name}' mends that.",
+                    returncode=FOUND,
+                )
+
+
+def add_run_options(parser: CommandParser) -> None:
+    """Add the options that mean the same for every job."""
+    parser.add_argument("--as-of", type=instant, metavar="INSTANT", help="the instant that counts (plans: any instant)")
+    parser.add_argument("--dry-run", action="store_true", help="plan only")
+    parser.add_argument("--check", action="store_true", help="plan only; exit 5 if anything would change")
+    parser.add_argument("--no-input", action="store_true", help="do not ask")
+    parser.add_argument("--database", default="default", metavar="ALIAS", help="the database of settings.DATABASES")
+    parser.add_argument("--batch-size", type=positive, default=25_000, metavar="ROWS", help="rows of one commit")
+    parser.add_argument("--lock-timeout", type=positive, default=2_000, metavar="MS", help="longest wait for a lock")
+    parser.add_argument("--max-rows", type=positive, metavar="ROWS", help="refuse if more rows would change")
+    parser.add_argument("--max-change", type=percent, metavar="PERCENT", help="refuse if a currency's sum moves more")
+    parser.add_argument("--max-row-change", type=percent, metavar="PERCENT", help="refuse if one row moves more")
+    parser.add_argument("--atomic", action="store_true", help="all or nothing, in one transaction")
+    parser.add_argument("--verify", action="store_true", help="plan again afterwards: 0 rows may differ")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--show-sql", action="store_true", help="print the statements, run nothing")
+    parser.add_argument(
+        "--explain", action="store_true", help="print the plan of the statement that reads, write nothing"
+    )
+
+
+def add_verb_options(parser: CommandParser, verb: str) -> None:
+    """Add the arguments of one verb of `runs`."""
+    if verb == "history":
+        parser.add_argument("model", metavar="APP.MODEL")
+        parser.add_argument(
+            "key", nargs="+", metavar="PK", help="the primary key; several values where it is composite"
+        )
+    elif verb == "list":
+        parser.add_argument("--job", help="only runs of this job")
+        parser.add_argument("--limit", type=positive, default=20, metavar="N")
+    else:
+        parser.add_argument("run", type=positive, metavar="ID")
+    if verb == "revert":
+        parser.add_argument("--dry-run", action="store_true", help="plan only")
+    if verb in ("revert", "resume"):
+        parser.add_argument("--no-input", action="store_true", help="do not ask")
+        parser.add_argument(
+            "--lock-timeout", type=positive, default=2_000, metavar="MS", help="longest wait for a lock"
+        )
+    parser.add_argument("--database", default="default", metavar="ALIAS", help="the database of settings.DATABASES")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")

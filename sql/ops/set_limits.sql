@@ -1,0 +1,12 @@
+-- Set what one transaction of the engine may take: how long it waits, how long it runs, how it joins.
+-- Rows are looked up one by one in the order they come where ordered is on, so that locks are taken in that order.
+-- params: lock_timeout, statement_timeout, ordered
+-- returns: lock_timeout
+SELECT
+    set_config('lock_timeout', %(lock_timeout)s::text, true) AS lock_timeout,
+    set_config('statement_timeout', %(statement_timeout)s::text, true),
+    set_config('enable_hashjoin', CASE WHEN %(ordered)s::boolean THEN 'off' ELSE 'on' END, true),
+    set_config('enable_mergejoin', CASE WHEN %(ordered)s::boolean THEN 'off' ELSE 'on' END, true),
+    set_config('work_mem', '64MB', true),
+    -- Compiling costs more than it saves in statements of well under a second.
+    set_config('jit', 'off', true)

@@ -58,7 +58,7 @@ class Reprice(Reconcile):
         return (
             *looked_at,
             Staged("billing_pair", "billing/list_pairs.sql"),
-            Staged("billing_list_value", "billing/list_values.sql"),
+            Staged("billing_list_value", "billing/list_values.sql", indexes=("service_id", "plan_id")),
             Staged("billing_price", "billing/list_prices.sql"),
         )
 

@@ -39,6 +39,9 @@ def _row(parts: Sequence[Composable]) -> Composable:
     return parts[0] if len(parts) == 1 else SQL("({})").format(comma(parts))
 
 
+STAGED = ident("pg_temp", DIFFERENCE)
+
+
 class Compiler:
     """The statements of one job with one set of parameters, for one connection's types."""
 
@@ -126,37 +129,43 @@ class Compiler:
 
     def rows(self, *, holds: bool, after: Sequence[str] | None = None, upto: Sequence[str] | None = None) -> Composable:
         """Return a SELECT over the rows looked at: key, version, before_i, after_i, differs, held, refused, money."""
+        columns = self.job.columns
+        given: list[Composable] = [*self.key_of("w"), ident("w", "version")]
+        given += [SQL("w.{} AS {}").format(ident(f"before_{c}"), b) for c, b in zip(columns, self.before, strict=True)]
+        given += [SQL("w.{} AS {}").format(ident(c), ident(f"raw_{i}")) for i, c in enumerate(columns)]
         refused = ident("w", "refused") if "refused" in self.wanted.returns else SQL("NULL::text")
-        differs = []
-        outputs: list[Composable] = [*self.key_of("w"), ident("w", "version")]
-        for i, name in enumerate(self.job.columns):
-            before, raw = ident("w", f"before_{name}"), ident("w", name)
-            cast = SQL("{}::{}").format(raw, self.types[i])
-            # The cast decides (a value is what the column can hold), but only where the plain test sees a difference.
-            differs.append(SQL("({} IS DISTINCT FROM {} AND {} IS DISTINCT FROM {})").format(before, raw, before, cast))
-            outputs += [SQL("{} AS {}").format(before, self.before[i]), SQL("{} AS {}").format(cast, self.after[i])]
-        outputs.append(SQL("{} AS refused").format(refused))
-        difference = SQL("({} IS NULL AND ({}))").format(refused, SQL(" OR ").join(differs))
-        outputs.append(SQL("{} AS differs").format(difference))
-        source = self._source()
+        given.append(SQL("{} AS refused").format(refused))
+        if self.job.money:
+            given.append(SQL("w.{} AS times").format(ident(self.job.money.times)))
+            given.append(SQL("w.{} AS currency").format(ident(self.job.money.currency)))
+        # OFFSET 0 is a fence: without it the planner computes a wanted value anew wherever it is named below.
+        source = SQL("(SELECT {} FROM {} WHERE {} OFFSET 0) AS w").format(
+            comma(given), self._source(), self.within("w", after, upto)
+        )
+        casts = [SQL("w.{}::{}").format(ident(f"raw_{i}"), kind) for i, kind in enumerate(self.types)]
+        # The cast decides (a value is what the column can hold), but only where the plain test sees a difference.
+        differs = SQL(" OR ").join(
+            SQL("(w.{0} IS DISTINCT FROM w.{1} AND w.{0} IS DISTINCT FROM {2})").format(
+                before, ident(f"raw_{i}"), casts[i]
+            )
+            for i, before in enumerate(self.before)
+        )
+        outputs: list[Composable] = [*self.key_of("w"), SQL("w.version"), SQL("w.refused")]
+        outputs += [SQL("w.{}").format(before) for before in self.before]
+        outputs += [SQL("{} AS {}").format(cast, name) for cast, name in zip(casts, self.after, strict=True)]
+        outputs.append(SQL("(w.refused IS NULL AND ({})) AS differs").format(differs))
         if holds:
             # A hold refuses one set of wanted values; once others are wanted, it holds no longer.
-            wanted_text = comma(
-                [
-                    SQL("{}::{}::text").format(ident("w", n), t)
-                    for n, t in zip(self.job.columns, self.types, strict=True)
-                ]
-            )
-            outputs.append(SQL("coalesce(h.wanted = ARRAY[{}], false) AS held").format(wanted_text))
+            wanted = comma([SQL("{}::text").format(cast) for cast in casts])
+            outputs.append(SQL("coalesce(h.wanted = ARRAY[{}], false) AS held").format(wanted))
             source = SQL("{} LEFT JOIN ops_hold AS h ON h.job = {} AND h.key = {}").format(
                 source, text(self.job.name), self.key_text("w")
             )
         else:
             outputs.append(SQL("false AS held"))
         if self.job.money:
-            outputs.append(SQL("{} AS times").format(ident("w", self.job.money.times)))
-            outputs.append(SQL("{} AS currency").format(ident("w", self.job.money.currency)))
-        return SQL("SELECT {} FROM {} WHERE {}").format(comma(outputs), source, self.within("w", after, upto))
+            outputs += [SQL("w.times"), SQL("w.currency")]
+        return SQL("SELECT {} FROM {}").format(comma(outputs), source)
 
     def totals(self, *, holds: bool) -> Composable:
         """Return the plan's one pass: per currency (or once) the counts, and money before and its change."""
@@ -175,15 +184,18 @@ class Compiler:
                 "coalesce(sum({change} * r.times) FILTER (WHERE r.differs AND NOT r.held), 0), "
                 "max(abs({change}) * 100 / nullif(r.{before}, 0)) FILTER (WHERE r.differs AND NOT r.held)"
             ).format(before=before, change=change)
-            group, order = SQL("r.currency"), SQL("GROUP BY r.currency ORDER BY r.currency")
+            group, order = SQL("r.currency"), SQL("GROUP BY r.currency")
         return SQL(
             "SELECT {}, count(*), count(*) FILTER (WHERE r.differs AND NOT r.held), "
             "count(*) FILTER (WHERE r.differs AND r.held), count(*) FILTER (WHERE r.refused IS NOT NULL), {} "
             "FROM ({}) AS r {}"
         ).format(group, sums, self.rows(holds=holds), order)
 
-    def largest(self, limit: int, *, holds: bool) -> Composable:
-        """Return the keys with the largest changes: of money where the job counts it, else the first by key."""
+    def largest(self, limit: int, *, holds: bool, staged: bool) -> Composable:
+        """Return the keys with the largest changes: of money where the job counts it, else the first by key.
+
+        They are read from the staged difference where there is one.
+        """
         order: Composable = comma(self.key_of("r"))
         if money := self.job.money:
             i = self.job.columns.index(money.column)
@@ -191,8 +203,11 @@ class Compiler:
                 self.after[i], self.before[i], order
             )
         values = [SQL("r.{}::text").format(column) for column in (*self.before, *self.after)]
-        return SQL("SELECT {}, ARRAY[{}] FROM ({}) AS r WHERE r.differs AND NOT r.held ORDER BY {} LIMIT {}").format(
-            self.key_text("r"), comma(values), self.rows(holds=holds), order, Literal(limit)
+        source: Composable = STAGED
+        if not staged:
+            source = SQL("(SELECT * FROM ({}) AS q WHERE q.differs AND NOT q.held)").format(self.rows(holds=holds))
+        return SQL("SELECT {}, ARRAY[{}] FROM {} AS r ORDER BY {} LIMIT {}").format(
+            self.key_text("r"), comma(values), source, order, Literal(limit)
         )
 
     def refusals(self, limit: int) -> Composable:
@@ -216,7 +231,7 @@ class Compiler:
         )
 
     def difference(
-        self, *, holds: bool, after: Sequence[str] | None, upto: Sequence[str] | None, slot: int
+        self, *, holds: bool, after: Sequence[str] | None = None, upto: Sequence[str] | None = None, slot: int = 0
     ) -> Composable:
         """Return the statement that stages the rows of a window that differ, from a slot on.
 
@@ -225,6 +240,7 @@ class Compiler:
         columns = comma(
             [SQL("{} AS slot").format(self.slot("r")), *self.key_of("r"), SQL("r.version")]
             + [SQL("r.{}").format(column) for column in (*self.before, *self.after)]
+            + ([SQL("r.times")] if self.job.money else [])
         )
         rest = SQL(" AND {} >= {}").format(self.slot("r"), Literal(slot)) if slot else SQL("")
         return SQL(
@@ -266,7 +282,7 @@ class Compiler:
         ).format(
             target=self.target,
             sets=self._sets(),
-            difference=ident("pg_temp", DIFFERENCE),
+            difference=STAGED,
             order=comma(self.key_of("q")),
             match=self._match("t", "d"),
             returned=self._returned(),
@@ -293,7 +309,7 @@ class Compiler:
         ).format(
             key=self.key_text("t"),
             target=self.target,
-            difference=ident("pg_temp", DIFFERENCE),
+            difference=STAGED,
             match=self._match("t", "d"),
             written=written,
             names=names,
@@ -357,7 +373,7 @@ class Compiler:
             "ORDER BY a.pid, l.key"
         ).format(
             target=self.target,
-            difference=ident("pg_temp", DIFFERENCE),
+            difference=STAGED,
             match=self._match("t", "d"),
             key=self.key_text("t"),
         )

@@ -38,12 +38,13 @@ class NoParams(forms.Form):
 class Staged:
     """A temporary table or view that is made from a SELECT of sql/ before the wanted rows are read.
 
-    A table is analysed, and indexed on `index` where given; a view costs nothing and sees the rows as they are.
+    A table is analysed, after an index on each of `indexes`; a view costs nothing and sees the rows as they are.
     """
 
     name: str
     statement: str
     view: bool = False
+    indexes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from typing import Any
 
 from psycopg2.sql import SQL
 
-from ops import sql
-from ops.engine.compiler import Compiler, ident
+from ops import clock, sql
+from ops.engine.compiler import STAGED, Compiler, ident
 from ops.engine.jobs import Params, Reconcile
 from ops.engine.session import Session
 
@@ -46,10 +46,13 @@ class Plan:
     largest: list[dict[str, Any]] = field(default_factory=list)
     refused: list[dict[str, Any]] = field(default_factory=list)
     row_percent: Decimal | None = None
+    staged_at: float | None = None
+    """When the difference of all rows was staged by the way, by the monotonic clock; None where it was not."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the plan as JSON takes it: money as strings."""
         document = asdict(self)
+        del document["staged_at"]
         document["amounts"] = [
             {"currency": a.currency, "before": plain(a.before), "after": plain(a.after)} for a in self.amounts
         ]
@@ -86,13 +89,35 @@ def stage(session: Session, job: Reconcile, params: Params, values: dict[str, An
         body = SQL(sql.load(item.statement).body.replace("{{", "{").replace("}}", "}"))
         kind = SQL("VIEW" if item.view else "TABLE")
         session.execute(SQL("CREATE TEMPORARY {} {} AS {}").format(kind, ident(item.name), body), values)
+        for column in item.indexes:
+            session.execute(SQL("CREATE INDEX ON {} ({})").format(ident("pg_temp", item.name), ident(column)))
         if not item.view:
             # Without statistics a join with a temporary table may take minutes instead of seconds.
             session.execute(SQL("ANALYZE {}").format(ident("pg_temp", item.name)))
 
 
-def make(session: Session, compiler: Compiler, values: dict[str, Any], *, holds: bool) -> Plan:
-    """Count what a run would change, in the present transaction."""
+def stage_difference(
+    session: Session,
+    compiler: Compiler,
+    values: dict[str, Any],
+    *,
+    holds: bool,
+    after: Sequence[str] | None = None,
+    upto: Sequence[str] | None = None,
+    slot: int = 0,
+) -> None:
+    """Make the table of the rows of one window that differ, anew."""
+    session.execute(SQL("DROP TABLE IF EXISTS {}").format(STAGED))
+    session.execute(compiler.difference(holds=holds, after=after, upto=upto, slot=slot), values)
+    session.execute(SQL("CREATE INDEX ON {} (slot)").format(STAGED))
+    session.execute(SQL("ANALYZE {}").format(STAGED))
+
+
+def make(session: Session, compiler: Compiler, values: dict[str, Any], *, holds: bool, window: int = 0) -> Plan:
+    """Count what a run would change, in the present transaction.
+
+    Where all rows looked at fit one window, their difference is staged: the run that follows can write from it.
+    """
     plan = Plan()
     for currency, looked_at, changes, held, refusals, before, change, percent in session.execute(
         compiler.totals(holds=holds), values
@@ -110,7 +135,11 @@ def make(session: Session, compiler: Compiler, values: dict[str, Any], *, holds:
         names = _labels(session, compiler.job, [key for key, _ in rows])
         plan.refused = [{"key": key[0] if len(key) == 1 else key, **names(key), "reason": why} for key, why in rows]
     if plan.changes:
-        rows = session.execute(compiler.largest(LARGEST, holds=holds), values)
+        staged = plan.looked_at <= window
+        if staged:
+            stage_difference(session, compiler, values, holds=holds)
+            plan.staged_at = clock.monotonic()
+        rows = session.execute(compiler.largest(LARGEST, holds=holds, staged=staged), values)
         names = _labels(session, compiler.job, [key for key, _ in rows])
         width = len(compiler.job.columns)
         for key, pair in rows:

@@ -131,7 +131,7 @@ def _plan(session: Session, job: Reconcile, run: Run, options: Options, *, claim
     # A plan may read for as long as it takes; it holds no lock that a writer waits for.
     with session.transaction(lock_timeout=options.lock_timeout, statement_timeout=0, snapshot=True):
         stage(session, job, run.params, values)
-        return make(session, compiler, values, holds=_holds(session, job))
+        return make(session, compiler, values, holds=_holds(session, job), window=options.window if claimed else 0)
 
 
 def _writer(session: Session, job: Reconcile, run: Run, plan: Plan, options: Options) -> Writer:

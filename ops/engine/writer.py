@@ -12,13 +12,15 @@ from typing import Any
 from django.db import DatabaseError
 from psycopg2.sql import SQL
 
-from ops.engine.compiler import DIFFERENCE, SLOTS, Compiler, ident
+from ops import clock
+from ops.engine.compiler import SLOTS, STAGED, Compiler
 from ops.engine.lifecycle import Options, Stopped, checkpoint, event
-from ops.engine.plan import Plan
+from ops.engine.plan import Plan, stage_difference
 from ops.engine.session import RETRYABLE, Session, in_words, sqlstate
 from ops.models import Run
 
-_STAGED = ident("pg_temp", DIFFERENCE)
+STAGED_FOR = 10.0
+"""Seconds for which a run writes from the difference that its plan has staged."""
 
 
 class Writer:
@@ -77,15 +79,12 @@ class Writer:
 
     def _window(self, cursor: dict[str, Any]) -> None:
         """Stage the rows of one window that differ, then write them slot range by slot range."""
-        difference = self.compiler.difference(
-            holds=self.holds, after=cursor["after"], upto=cursor["upto"], slot=cursor["slot"]
-        )
-        with self._limits():
-            self.session.execute(SQL("DROP TABLE IF EXISTS {}").format(_STAGED))
-            self.session.execute(difference, self.values)
-            self.session.execute(SQL("CREATE INDEX ON {} (slot)").format(_STAGED))
-            self.session.execute(SQL("ANALYZE {}").format(_STAGED))
-            rows = self.session.execute(SQL("SELECT count(*) FROM {}").format(_STAGED))[0][0]
+        if cursor["after"] is None and cursor["slot"] == 0 and self._staged_by_plan():
+            rows = self.plan.changes
+        else:
+            with self._limits():
+                stage_difference(self.session, self.compiler, self.values, holds=self.holds, **cursor)
+                rows = self.session.execute(SQL("SELECT count(*) FROM {}").format(STAGED))[0][0]
         slots = SLOTS - cursor["slot"]
         size = SLOTS if self.run.atomic else max(1, slots * self.options.batch_size // max(rows, 1))
         slot = cursor["slot"]
@@ -102,6 +101,11 @@ class Writer:
                     f"Run {self.run.pk} stopped after {self.run.changed:,} rows, as asked: "
                     f"'manage.py runs resume {self.run.pk}' carries it on."
                 )
+
+    def _staged_by_plan(self) -> bool:
+        """Tell whether the plan has staged all rows that differ, just now: an answer at a prompt takes longer."""
+        at = self.plan.staged_at
+        return at is not None and clock.monotonic() - at < STAGED_FOR
 
     def _batch(self, slot: int, upto: int, cursor: dict[str, Any]) -> None:
         """Commit one batch; wait no longer than lock_timeout for a lock, and come back a few times."""
@@ -163,7 +167,7 @@ class Writer:
 
     def _missed(self, changed: int, slot: int, upto: int) -> bool:
         staged = self.session.execute(
-            SQL("SELECT count(*) FROM {} WHERE slot >= %(slot)s AND slot < %(upto)s").format(_STAGED),
+            SQL("SELECT count(*) FROM {} WHERE slot >= %(slot)s AND slot < %(upto)s").format(STAGED),
             {"slot": slot, "upto": upto},
         )[0][0]
         return bool(staged > changed)

@@ -14,7 +14,7 @@ BEGIN
     INSERT INTO billing_mark (subscription_ids, reason)
     SELECT array_agg(n.id), 'inserted' FROM new_rows AS n HAVING count(*) > 0;
 
-    SELECT array_agg(p.service_id), array_agg(p.plan_id) INTO service_ids, plan_ids
+    SELECT coalesce(array_agg(p.service_id), '{{}}'), coalesce(array_agg(p.plan_id), '{{}}') INTO service_ids, plan_ids
     FROM (SELECT DISTINCT n.service_id, n.plan_id FROM new_rows AS n WHERE n.plan_id IS NOT NULL) AS p;
 
     UPDATE billing_subscription AS s
@@ -26,26 +26,27 @@ BEGIN
         ),
 
         price_list AS MATERIALIZED (
-            SELECT l.service_id, l.plan_id, l.service_version, l.plan_version, l.minimum_quantity, l.below, l.price
+            SELECT l.service_id, l.plan_id, l.followed, l.plan_versions, l.minimums, l.prices
             FROM billing_price_list(as_of, service_ids, plan_ids) AS l
         )
 
-        SELECT n.id, l.price
+        SELECT
+            n.id,
+            l.prices[width_bucket(n.quantity, l.minimums) + CASE WHEN l.followed THEN cardinality(l.minimums) * (
+                l.plan_versions * billing_followed_version(
+                    sv.list_values, sv.effective, sv.follows, sv.scopes,
+                    n.started_at, n.renews_at, n.billing_period, as_of, k.zone
+                )
+                + billing_followed_version(
+                    pv.list_values, pv.effective, pv.follows, pv.scopes,
+                    n.started_at, n.renews_at, n.billing_period, as_of, k.zone
+                )
+            ) ELSE 0 END] AS price
         FROM new_rows AS n
+        LEFT JOIN price_list AS l ON l.service_id = n.service_id AND l.plan_id = n.plan_id
+        LEFT JOIN list_value AS sv ON sv.service_id = n.service_id AND l.followed
+        LEFT JOIN list_value AS pv ON pv.plan_id = n.plan_id AND l.followed
         CROSS JOIN billing_catalogue AS k
-        INNER JOIN list_value AS sv ON sv.service_id = n.service_id
-        INNER JOIN list_value AS pv ON pv.plan_id = n.plan_id
-        LEFT JOIN price_list AS l
-            ON l.service_id = n.service_id AND l.plan_id = n.plan_id
-            AND l.service_version = CASE WHEN sv.effective = '{{}}' THEN 0 ELSE billing_followed_version(
-                sv.list_values, sv.effective, sv.follows, sv.scopes,
-                n.started_at, n.renews_at, n.billing_period, as_of, k.zone
-            ) END
-            AND l.plan_version = CASE WHEN pv.effective = '{{}}' THEN 0 ELSE billing_followed_version(
-                pv.list_values, pv.effective, pv.follows, pv.scopes,
-                n.started_at, n.renews_at, n.billing_period, as_of, k.zone
-            ) END
-            AND n.quantity >= l.minimum_quantity AND n.quantity < l.below
         WHERE n.price IS NULL OR n.pinned_until IS NULL OR n.pinned_until <= as_of
     ) AS w
     WHERE s.id = w.id AND s.price IS DISTINCT FROM w.price;

@@ -1,13 +1,14 @@
 -- Define billing_price_list: what a unit costs at an instant, for pairs of service and plan. This is the price rule.
--- One row per pair, per list value a subscription may pay (see billing_list_values) and per quantity from
--- minimum_quantity to below; price is null where refused says what is missing.
+-- One row per pair. prices holds a price for each list value of the service that a subscription may pay, for each
+-- of the plan (see billing_list_values), for each quantity from one of minimums on, the last running fastest;
+-- followed says that there is more than one list value. A price is null where refused says what is missing.
 -- The list price less the plan's discount, the promotions in force and the tier of the quantity, combined by the
 -- catalogue's policy, at least 0, rounded once, half away from zero, to the currency's minor unit.
 CREATE OR REPLACE FUNCTION billing_price_list(
     as_of timestamptz, service_ids bigint [], plan_ids bigint []
 ) RETURNS TABLE (
-    service_id bigint, plan_id bigint, service_version integer, plan_version integer,
-    minimum_quantity integer, below integer, price numeric, refused text
+    service_id bigint, plan_id bigint, currency_id text, followed boolean, plan_versions integer,
+    minimums integer [], prices numeric [], refused text
 )
 LANGUAGE sql STABLE PARALLEL SAFE
 AS $body$
@@ -26,7 +27,7 @@ AS $body$
 
     listed AS (
         SELECT
-            p.service_id, p.plan_id,
+            p.service_id, p.plan_id, s.currency_id,
             sv.ordinality::integer - 1 AS service_version, sv.value AS list_price,
             pv.ordinality::integer - 1 AS plan_version, pv.value AS plan_percent,
             c.minor_units
@@ -72,44 +73,49 @@ AS $body$
     ),
 
     tier AS (
+        SELECT q.service_id, q.minimum_quantity, q.percent
+        FROM billing_quantitytier AS q
+        WHERE q.service_id IN (SELECT p.service_id FROM pair AS p)
+        UNION ALL
+        -- Below every tier.
+        SELECT DISTINCT p.service_id, 0, 0 FROM pair AS p
+    ),
+
+    price AS (
         SELECT
-            t.service_id, t.minimum_quantity,
-            lead(t.minimum_quantity, 1, 2147483647)
-                OVER (PARTITION BY t.service_id ORDER BY t.minimum_quantity) AS below,
-            t.percent
-        FROM (
-            SELECT q.service_id, q.minimum_quantity, q.percent
-            FROM billing_quantitytier AS q
-            WHERE q.service_id IN (SELECT p.service_id FROM pair AS p)
-            UNION ALL
-            -- Below every tier, where none begins at zero already.
-            SELECT DISTINCT p.service_id, 0, 0 FROM pair AS p
-        ) AS t
+            l.service_id, l.plan_id, l.currency_id, l.service_version, l.plan_version, t.minimum_quantity,
+            round(
+                greatest(0, CASE
+                    WHEN k.policy = 'best_of' THEN least(
+                        l.list_price * (100 - greatest(l.plan_percent, t.percent, o.percent)) * 0.01,
+                        l.list_price - o.amount
+                    )
+                    ELSE billing_combined_price(
+                        k.policy, k.reduction_order::text [], l.list_price,
+                        l.plan_percent, t.percent, o.percents, o.amounts
+                    )
+                END)
+                -- greatest() ignores a null; a missing list price or currency must leave the price missing.
+                + l.list_price * 0,
+                l.minor_units
+            ) AS price,
+            CASE
+                WHEN l.list_price IS NULL THEN 'its service has no price'
+                WHEN l.minor_units IS NULL THEN 'its service has no currency'
+            END AS refused
+        FROM listed AS l
+        INNER JOIN tier AS t ON t.service_id = l.service_id
+        LEFT JOIN offers AS o ON o.service_id = l.service_id AND o.plan_id = l.plan_id
+        CROSS JOIN billing_catalogue AS k
     )
 
     SELECT
-        l.service_id, l.plan_id, l.service_version, l.plan_version, t.minimum_quantity, t.below,
-        round(
-            greatest(0, CASE
-                WHEN k.policy = 'best_of' THEN least(
-                    l.list_price * (100 - greatest(l.plan_percent, t.percent, o.percent)) * 0.01,
-                    l.list_price - o.amount
-                )
-                ELSE billing_combined_price(
-                    k.policy, k.reduction_order::text [], l.list_price,
-                    l.plan_percent, t.percent, o.percents, o.amounts
-                )
-            END)
-            -- greatest() ignores a null; a missing list price or currency must leave the price missing.
-            + l.list_price * 0,
-            l.minor_units
-        ),
-        CASE
-            WHEN l.list_price IS NULL THEN 'its service has no price'
-            WHEN l.minor_units IS NULL THEN 'its service has no currency'
-        END
-    FROM listed AS l
-    INNER JOIN tier AS t ON t.service_id = l.service_id
-    LEFT JOIN offers AS o ON o.service_id = l.service_id AND o.plan_id = l.plan_id
-    CROSS JOIN billing_catalogue AS k
+        p.service_id, p.plan_id, max(p.currency_id),
+        max(p.service_version) + max(p.plan_version) > 0, max(p.plan_version) + 1,
+        array_agg(p.minimum_quantity ORDER BY p.minimum_quantity)
+            FILTER (WHERE p.service_version = 0 AND p.plan_version = 0),
+        array_agg(p.price ORDER BY p.service_version, p.plan_version, p.minimum_quantity),
+        max(p.refused)
+    FROM price AS p
+    GROUP BY p.service_id, p.plan_id
 $body$

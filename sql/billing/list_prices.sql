@@ -1,8 +1,8 @@
 -- The price list of a run's pairs of service and plan at an instant.
 -- params: as_of
--- returns: service_id, plan_id, service_version, plan_version, minimum_quantity, below, price, refused
+-- returns: service_id, plan_id, currency_id, followed, plan_versions, minimums, prices, refused
 SELECT
-    l.service_id, l.plan_id, l.service_version, l.plan_version, l.minimum_quantity, l.below, l.price, l.refused
+    l.service_id, l.plan_id, l.currency_id, l.followed, l.plan_versions, l.minimums, l.prices, l.refused
 FROM (
     SELECT
         array_agg(p.service_id ORDER BY p.service_id, p.plan_id) AS service_ids,

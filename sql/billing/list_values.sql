@@ -1,10 +1,8 @@
 -- The list values that the services and plans of a run's subscriptions may have at an instant.
--- versions is how many there are: nearly always 1, which spares the question which one a subscription follows.
 -- params: as_of
--- returns: service_id, plan_id, currency_id, versions, list_values, effective, follows, scopes
+-- returns: service_id, plan_id, list_values, effective, follows, scopes
 SELECT
-    v.service_id, v.plan_id, v.currency_id, cardinality(v.list_values) AS versions,
-    v.list_values, v.effective, v.follows, v.scopes
+    v.service_id, v.plan_id, v.list_values, v.effective, v.follows, v.scopes
 FROM (
     SELECT
         (SELECT array_agg(DISTINCT p.service_id) FROM pg_temp.billing_pair AS p) AS service_ids,

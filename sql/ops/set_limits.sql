@@ -6,7 +6,9 @@ SELECT
     set_config('lock_timeout', %(lock_timeout)s::text, true) AS lock_timeout,
     set_config('statement_timeout', %(statement_timeout)s::text, true),
     set_config('enable_hashjoin', CASE WHEN %(ordered)s::boolean THEN 'off' ELSE 'on' END, true),
-    set_config('enable_mergejoin', CASE WHEN %(ordered)s::boolean THEN 'off' ELSE 'on' END, true),
+    -- A merge join sorts all rows of the target, and is chosen where a hash table of the staged rows is estimated
+    -- a little too large: 4.0 s instead of 0.9 s for a million rows.
+    set_config('enable_mergejoin', 'off', true),
     set_config('work_mem', '64MB', true),
     -- Compiling costs more than it saves in statements of well under a second.
     set_config('jit', 'off', true)

@@ -1,0 +1,3 @@
+"""Schedules: declarations only, which are compared with the stored ones and made so."""
+
+SCHEDULES: tuple[object, ...] = ()

@@ -1,0 +1,55 @@
+"""The suite's servers: embedded ones of its own with fsync off, or those that DATABASE_URL and REDIS_URL name.
+
+The settings are the project's own; only environment variables differ. Suites that run at the same time in one checkout
+take different servers (test-18, test2-18, ..), so that they do not meet in one test database.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import django
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+_slot: list[int] = []
+
+
+def _free_name(version: str) -> str:
+    """Return the first name of embedded servers that no other suite uses, and keep it until this process ends."""
+    directory = ROOT / ".setwise"
+    directory.mkdir(mode=0o711, exist_ok=True)
+    number = 0
+    while True:
+        number += 1
+        name = "test" if number == 1 else f"test{number}"
+        descriptor = os.open(directory / f"{name}-{version}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            continue
+        _slot.append(descriptor)
+        return name
+
+
+# Empty means not set, and keeps a developer's .env out of the suite.
+for _name in ("DATABASE_URL", "REDIS_URL", "DB_HOST"):
+    os.environ.setdefault(_name, "")
+os.environ.update(DEBUG="0", SECRET_KEY="only-for-tests-" * 4, SETWISE_HTTPS="0")
+os.environ.update(TIME_ZONE="", ALLOWED_HOSTS="", CSRF_TRUSTED_ORIGINS="")
+os.environ.setdefault("SETWISE_PG", "18")
+os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
+os.environ["SETWISE_EMBEDDED"] = _free_name(os.environ["SETWISE_PG"])
+django.setup()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _stop_servers() -> Iterator[None]:
+    """Stop the suite's servers at its end instead of a moment later."""
+    yield
+    from django.conf import settings
+
+    if settings.EMBEDDED is not None:
+        settings.EMBEDDED.stop()

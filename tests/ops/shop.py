@@ -1,0 +1,114 @@
+"""A small shop for tests, made set-based and the same each time, and a second connection beside Django's."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+from django.db import connection
+from django.db.models.functions import Now
+
+from billing.models import Catalogue, Subscription
+from ops.engine import jobs
+from ops.engine.jobs import Reconcile
+from ops.engine.lifecycle import Options
+from ops.models import Run
+
+ROOT = Path(__file__).resolve().parents[2]
+EVERYTHING: dict[str, Any] = {"client": [], "dirty": False, "plan": [], "service": []}
+
+MAKE = """
+INSERT INTO billing_currency (code, minor_units) VALUES ('KRW', 0), ('USD', 2), ('KWD', 3);
+INSERT INTO billing_client (name) SELECT 'client ' || i FROM generate_series(1, 50) AS i;
+INSERT INTO billing_service (name, full_price, currency_id)
+SELECT 'service ' || i, 100 + i * 1.37, (ARRAY['KRW', 'USD', 'KWD'])[1 + i %% 3] FROM generate_series(1, 20) AS i;
+INSERT INTO billing_plan (name, discount_percent) SELECT 'plan ' || i, i * 2.5 FROM generate_series(1, 4) AS i;
+INSERT INTO billing_quantitytier (service_id, minimum_quantity, percent) SELECT id, 10, 20 FROM billing_service;
+INSERT INTO billing_subscription (client_id, service_id, plan_id, quantity)
+SELECT c.ids[1 + i %% 50], s.ids[1 + i %% 20], p.ids[1 + i %% 4], 1 + i %% 15
+FROM generate_series(1, %(subscriptions)s) AS i,
+    (SELECT array_agg(id ORDER BY id) AS ids FROM billing_client) AS c,
+    (SELECT array_agg(id ORDER BY id) AS ids FROM billing_service) AS s,
+    (SELECT array_agg(id ORDER BY id) AS ids FROM billing_plan) AS p;
+DELETE FROM billing_mark;
+"""
+
+
+def make_shop(subscriptions: int = 400) -> None:
+    """Make 20 services, 4 plans and so many subscriptions, all priced, with no mark left."""
+    # Tests that commit leave empty tables behind them, the catalogue's one row included.
+    Catalogue.objects.get_or_create(id=1, defaults={"marked_until": Now()})
+    with connection.cursor() as cursor:
+        cursor.execute(MAKE, {"subscriptions": subscriptions})
+
+
+def raise_prices(percent: int = 7) -> None:
+    """Raise every service's list price, as an operator's SQL would."""
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE billing_service SET full_price = full_price * %s", [1 + percent / 100])
+
+
+def job() -> Reconcile:
+    return jobs.find("billing.reprice")
+
+
+def prices() -> dict[int, str]:
+    return {pk: str(price) for pk, price in Subscription.objects.values_list("pk", "price")}
+
+
+def small(**more: Any) -> Options:
+    """Options with batches and waits so small that a test sees many of them."""
+    return Options(**{"batch_size": 50, "lock_timeout": 100, "attempts": 2, **more})
+
+
+def changed_rows(run: Run) -> list[tuple[str, str, str]]:
+    """Return key, before, after of every row in a run's changesets."""
+    rows = []
+    for changeset in run.changesets.order_by("batch"):
+        assert len(changeset.keys) == len(changeset.before) == len(changeset.after) == changeset.rows
+        rows += list(zip(changeset.keys, changeset.before, changeset.after, strict=True))
+    return rows
+
+
+@contextmanager
+def other_connection() -> Iterator[Any]:
+    """Open a second connection to the test database, in autocommit until told otherwise."""
+    settings = connection.get_connection_params()
+    settings.pop("cursor_factory", None)
+    settings.pop("context", None)
+    opened = psycopg2.connect(**settings)
+    opened.autocommit = True
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Return the environment under which a process of its own works on the test database."""
+    settings = connection.settings_dict
+    found = {**os.environ, "DATABASE_URL": "", "DB_HOST": settings["HOST"], "DB_PORT": str(settings["PORT"] or "")}
+    found |= {"DB_NAME": settings["NAME"], "DB_USER": settings["USER"] or "", "DB_PASS": settings["PASSWORD"] or ""}
+    return {**found, **more}
+
+
+def manage(*words: str, **more: str) -> subprocess.Popen[str]:
+    """Start `manage.py` in a process of its own on the test database."""
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "manage.py"), *words],
+        env=environment(**more),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    """Return exit code, output and errors of a process that is let run to its end."""
+    out, err = process.communicate(timeout=60)
+    return process.returncode, out, err

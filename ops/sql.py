@@ -21,7 +21,9 @@ from typing import Any
 
 from psycopg2 import sql
 
-ROOT = Path(__file__).resolve().parent.parent / "sql"
+_HERE = Path(__file__).resolve().parent
+# In a checkout sql/ lies beside ops/; a wheel of ops carries its own statements inside.
+ROOT = _HERE.parent / "sql" if (_HERE.parent / "sql" / "ops").is_dir() else _HERE / "_sql"
 
 _FIELD = re.compile(r"^(params|idents|returns):\s*(.*)$")
 _PARAM = re.compile(r"%(?:\((\w+)\)s|(%)|(.?))")

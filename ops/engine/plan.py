@@ -5,12 +5,11 @@ from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from psycopg2.sql import SQL
-
 from ops import clock, sql
-from ops.engine.compiler import STAGED, Compiler, ident
-from ops.engine.jobs import Params, Reconcile
+from ops.engine.compiler import Compiler
+from ops.engine.jobs import Reconcile
 from ops.engine.session import Session
+from ops.engine.staging import stage_difference
 
 LARGEST = 10
 REFUSED_SHOWN = 20
@@ -77,40 +76,6 @@ def plain(value: Decimal) -> str:
         decimals = decimals.rstrip("0")
         text = f"{whole}.{decimals.ljust(2, '0')}" if decimals else whole
     return "0" if text in ("-0", "") else text
-
-
-def stage(session: Session, job: Reconcile, params: Params, values: dict[str, Any]) -> None:
-    """Make the job's temporary tables and views, anew."""
-    staged = job.staged(params)
-    for item in reversed(staged):
-        kind = SQL("VIEW" if item.view else "TABLE")
-        session.execute(SQL("DROP {} IF EXISTS {} CASCADE").format(kind, ident("pg_temp", item.name)))
-    for item in staged:
-        body = SQL(sql.load(item.statement).body.replace("{{", "{").replace("}}", "}"))
-        kind = SQL("VIEW" if item.view else "TABLE")
-        session.execute(SQL("CREATE TEMPORARY {} {} AS {}").format(kind, ident(item.name), body), values)
-        for column in item.indexes:
-            session.execute(SQL("CREATE INDEX ON {} ({})").format(ident("pg_temp", item.name), ident(column)))
-        if not item.view:
-            # Without statistics a join with a temporary table may take minutes instead of seconds.
-            session.execute(SQL("ANALYZE {}").format(ident("pg_temp", item.name)))
-
-
-def stage_difference(
-    session: Session,
-    compiler: Compiler,
-    values: dict[str, Any],
-    *,
-    holds: bool,
-    after: Sequence[str] | None = None,
-    upto: Sequence[str] | None = None,
-    slot: int = 0,
-) -> None:
-    """Make the table of the rows of one window that differ, anew."""
-    session.execute(SQL("DROP TABLE IF EXISTS {}").format(STAGED))
-    session.execute(compiler.difference(holds=holds, after=after, upto=upto, slot=slot), values)
-    session.execute(SQL("CREATE INDEX ON {} (slot)").format(STAGED))
-    session.execute(SQL("ANALYZE {}").format(STAGED))
 
 
 def make(session: Session, compiler: Compiler, values: dict[str, Any], *, holds: bool, window: int = 0) -> Plan:

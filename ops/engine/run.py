@@ -27,8 +27,9 @@ from ops.engine.lifecycle import (
     take_over,
     trouble,
 )
-from ops.engine.plan import Plan, Refused, guard, make, stage
+from ops.engine.plan import Plan, Refused, guard, make
 from ops.engine.session import Session
+from ops.engine.staging import stage
 from ops.engine.writer import Writer
 from ops.models import Hold, Run
 

@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.db import DatabaseError
-from psycopg2.sql import SQL
 
 from ops import clock
-from ops.engine.compiler import SLOTS, STAGED, Compiler
+from ops.engine.compiler import SLOTS, Compiler
 from ops.engine.lifecycle import Options, Stopped, checkpoint, event
-from ops.engine.plan import Plan, stage_difference
+from ops.engine.plan import Plan
 from ops.engine.session import RETRYABLE, Session, in_words, sqlstate
+from ops.engine.staging import count_difference, stage_difference
 from ops.models import Run
 
 STAGED_FOR = 10.0
@@ -84,7 +84,7 @@ class Writer:
         else:
             with self._limits():
                 stage_difference(self.session, self.compiler, self.values, holds=self.holds, **cursor)
-                rows = self.session.execute(SQL("SELECT count(*) FROM {}").format(STAGED))[0][0]
+                rows = count_difference(self.session, cursor["slot"], SLOTS)
         slots = SLOTS - cursor["slot"]
         size = SLOTS if self.run.atomic else max(1, slots * self.options.batch_size // max(rows, 1))
         slot = cursor["slot"]
@@ -150,7 +150,8 @@ class Writer:
         with self._limits(ordered=True):
             rows = session.execute(self.compiler.batch(), batch)
             changed, batches = (rows[0][0], 1) if rows else (0, 0)
-            moved = session.execute(self.compiler.lock_stragglers(), batch) if self._missed(changed, slot, upto) else []
+            missed = count_difference(session, slot, upto) > changed
+            moved = session.execute(self.compiler.lock_stragglers(), batch) if missed else []
             if moved:
                 # Somebody else wrote these rows since the window was staged: compute them from what they are now.
                 batch["batch"] += batches
@@ -164,10 +165,3 @@ class Writer:
         run.changed += changed
         run.batches += batches
         self.options.progress(run.changed, max(self.total, run.changed))
-
-    def _missed(self, changed: int, slot: int, upto: int) -> bool:
-        staged = self.session.execute(
-            SQL("SELECT count(*) FROM {} WHERE slot >= %(slot)s AND slot < %(upto)s").format(STAGED),
-            {"slot": slot, "upto": upto},
-        )[0][0]
-        return bool(staged > changed)

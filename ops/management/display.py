@@ -1,18 +1,18 @@
 """What people read at a terminal: plans, runs, progress. Tables and bars by rich, plain text where no terminal is."""
 
-from collections.abc import Callable, Iterator, Sequence
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from io import StringIO
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.core.management.base import OutputWrapper
 
-from ops.engine.jobs import Reconcile
-from ops.engine.plan import Amount, Plan, plain
+from ops.engine.plan import plain
 
-if TYPE_CHECKING:
-    pass
+LABEL = 12
+"""The width of the labels of `facts`."""
 
 
 def _console(terminal: bool) -> Any:
@@ -29,56 +29,103 @@ def table(
     right: Sequence[str] = (),
     terminal: bool = False,
 ) -> str:
-    """Return a table as text."""
+    """Return a table as text, with an empty line above it."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    made: Table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, title_style="bold", pad_edge=False)
+    # Two spaces between columns, none at the edges: 80 columns are few.
+    made: Table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        collapse_padding=True,
+    )
     for column in columns:
         made.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
         made.add_row(*(Text("-" if cell is None else str(cell)) for cell in row))
     console = _console(terminal)
     console.print(made)
-    return "\n".join(line.rstrip() for line in str(console.file.getvalue()).rstrip().splitlines())
+    return "\n" + "\n".join(line.rstrip() for line in str(console.file.getvalue()).rstrip().splitlines())
 
 
-def money(value: Decimal | str | None) -> str:
-    """Return an amount with thousands marked."""
+def facts(lines: Sequence[tuple[str, object]], *, terminal: bool) -> str:
+    """Return labelled values, a line each; a long one goes on below its beginning."""
+    width = max(_console(terminal).width, 2 * LABEL)
+    return "\n".join(
+        textwrap.fill(
+            f"{label:<{LABEL}}{value}",
+            width,
+            subsequent_indent=" " * LABEL,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for label, value in lines
+    )
+
+
+def count(number: int, word: str) -> str:
+    """Return a number with its noun: 1 batch, 2,000 batches, 1 row."""
+    return f"{number:,} {word}{'' if number == 1 else 'es' if word.endswith('ch') else 's'}"
+
+
+def money(value: Decimal | str | None, decimals: int = 0) -> str:
+    """Return an amount with thousands marked, and with at least so many decimals."""
     if value is None:
         return "-"
-    whole, point, decimals = plain(Decimal(value)).partition(".")
-    return f"{int(whole):,}{point}{decimals}" if whole != "-0" else f"-0{point}{decimals}"
+    exact = Decimal(plain(Decimal(value)))
+    return f"{exact:,.{max(decimals, _decimals(value))}f}"
 
 
-def _amount(amount: Amount) -> tuple[str, ...]:
-    percent = amount.percent
-    difference = amount.after - amount.before
-    return (
-        amount.currency or "(none)",
-        money(amount.before),
-        money(amount.after),
-        ("+" if difference > 0 else "") + money(difference),
-        "-" if percent is None else f"{percent:+.2f}",
-    )
+def _decimals(value: Decimal | str | None) -> int:
+    return 0 if value is None else len(plain(Decimal(value)).partition(".")[2])
 
 
-def plan(found: Plan, job: Reconcile, *, terminal: bool) -> str:
-    """Return a plan as a person reads it."""
-    lines = []
-    lines.append(
-        f"Looked at {found.looked_at:,} {job.target._meta.verbose_name_plural}: {found.changes:,} would change, "
-        f"{found.held:,} held, {found.refusals:,} refused."
-    )
-    if found.amounts:
+def monies(*values: Decimal | str | None) -> list[str]:
+    """Return amounts of one currency: all with as many decimals as the finest of them needs."""
+    decimals = max(map(_decimals, values), default=0)
+    return [money(value, decimals) for value in values]
+
+
+def _amount(amount: Mapping[str, Any]) -> tuple[str, ...]:
+    before, after = Decimal(amount["before"]), Decimal(amount["after"])
+    texts = monies(before, after, after - before)
+    if after > before:
+        texts[2] = f"+{texts[2]}"
+    percent = f"{(after - before) * 100 / before:+.2f}" if before else "-"
+    return (amount["currency"] or "(none)", *texts, "0.00" if after == before else percent)
+
+
+def _change(row: Mapping[str, Any], *, counts_money: bool) -> list[object]:
+    """Return one of a plan's rows as cells, its old and new value alike."""
+    cells = dict(row)
+    if counts_money and not isinstance(row["old"], dict):
+        cells["old"], cells["new"] = monies(row["old"], row["new"])
+    return [
+        ", ".join(f"{k}={v}" for k, v in cell.items()) if isinstance(cell, dict) else cell for cell in cells.values()
+    ]
+
+
+def plan(found: Mapping[str, Any], *, rows: str, terminal: bool) -> str:
+    """Return a plan (`Plan.as_json()`, what a run's record keeps) as a person reads it; `rows` says what they are."""
+    lines = [
+        f"Looked at {found['looked_at']:,} {rows}: {found['changes']:,} would change, "
+        f"{found['held']:,} held, {found['refusals']:,} refused."
+    ]
+    if found["amounts"]:
         columns = ("currency", "before", "after", "difference", "%")
-        lines.append(table("Amounts", columns, [_amount(a) for a in found.amounts], columns[1:], terminal))
-    for title, rows in (("Largest changes", found.largest), ("Refused", found.refused)):
-        if rows:
-            names = tuple(rows[0])
-            cells = [[money(v) if k in ("old", "new") and job.money else v for k, v in row.items()] for row in rows]
-            lines.append(table(title, names, cells, ("key", "old", "new"), terminal))
+        lines.append(table("Amounts", columns, [_amount(a) for a in found["amounts"]], columns[1:], terminal))
+    if found["largest"]:
+        cells = [_change(row, counts_money=bool(found["amounts"])) for row in found["largest"]]
+        lines.append(table("Largest changes", tuple(found["largest"][0]), cells, ("key", "old", "new"), terminal))
+    if found["refused"]:
+        of = f"The first {len(found['refused'])} refused" if len(found["refused"]) < found["refusals"] else "Refused"
+        cells = [list(row.values()) for row in found["refused"]]
+        lines.append(table(of, tuple(found["refused"][0]), cells, ("key",), terminal))
     return "\n".join(lines)
 
 

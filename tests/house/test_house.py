@@ -44,6 +44,8 @@ STATEMENT = re.compile(
 )
 SQL_ALLOWED = {
     "ops/engine/compiler.py": "composes the statements of a job around its own SELECT",
+    "ops/engine/staging.py": "composes the temporary tables of a job around its own SELECTs",
+    "ops/engine/unpacking.py": "composes what reads and takes back changesets, typed by the job's target",
     "config/embedded/servers.py": "creates the database in which everything else happens",
 }
 CLOCKS = {

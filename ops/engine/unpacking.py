@@ -1,0 +1,119 @@
+"""Compile the statements that read changesets back: a row's history, and what takes a run back.
+
+A changeset keeps keys and values as text, column after column: `keys` of a key of two columns and three rows is
+a1 a2 a3 b1 b2 b3. Slot, lowest and highest key say which few changesets can hold a row, so no other array is read.
+"""
+
+from collections.abc import Sequence
+
+from psycopg2.sql import SQL, Composable, Literal
+
+from ops.engine.compiler import SLOTS, Compiler, comma, ident
+
+
+def _all_equal(left: Sequence[Composable], right: Sequence[Composable]) -> Composable:
+    return SQL(" AND ").join(SQL("{} = {}").format(a, b) for a, b in zip(left, right, strict=True))
+
+
+class Unpacking:
+    """The statements over changesets `c`, unpacked to rows `u`, of one compiler's target `t`."""
+
+    def __init__(self, compiler: Compiler) -> None:
+        self.compiler = compiler
+        keys, values = len(compiler.keys), len(compiler.columns)
+        slices, names = [], []
+        for array, width in (("keys", keys), ("before", values), ("after", values)):
+            for i in range(width):
+                bounds = Literal(i), Literal(i + 1)
+                slices.append(SQL("c.{}[{} * c.rows + 1:{} * c.rows]").format(ident(array), *bounds))
+                names.append(ident(f"{array}_{i}"))
+        self.source = SQL("ops_changeset AS c CROSS JOIN LATERAL unnest({}) AS u ({})").format(
+            comma(slices), comma(names)
+        )
+        self.key_texts = [ident("u", f"keys_{i}") for i in range(keys)]
+        self.before_texts = [ident("u", f"before_{i}") for i in range(values)]
+        self.after_texts = [ident("u", f"after_{i}") for i in range(values)]
+        self.keys = self._typed(self.key_texts, compiler.key_types)
+        self.before = self._typed(self.before_texts, compiler.types)
+        self.after = self._typed(self.after_texts, compiler.types)
+
+    @staticmethod
+    def _typed(texts: Sequence[Composable], types: Sequence[Composable]) -> list[Composable]:
+        return [SQL("{}::{}").format(value, kind) for value, kind in zip(texts, types, strict=True)]
+
+    def _joined(self) -> Composable:
+        """Return the unpacked rows of a run with what the target holds now, if it still has the row."""
+        match = _all_equal(self.compiler.key_of("t"), self.keys)
+        return SQL("{} LEFT JOIN {} AS t ON {} WHERE c.run_id = %(run)s").format(
+            self.source, self.compiler.target, match
+        )
+
+    def _untouched(self) -> Composable:
+        """Return the condition that the row is still there and holds what the run wrote."""
+        same = SQL(" AND ").join(
+            SQL("t.{} IS NOT DISTINCT FROM {}").format(column, value)
+            for column, value in zip(self.compiler.columns, self.after, strict=True)
+        )
+        return SQL("({} IS NOT NULL AND {})").format(self.compiler.key_of("t")[0], same)
+
+    def history(self) -> Composable:
+        """Return every change of the key in %(key_0)s .. by runs of %(job)s."""
+        types = self.compiler.key_types
+        typed = [SQL("%(key_{})s::{}").format(Literal(i), kind) for i, kind in enumerate(types)]
+        low = [SQL("c.low[{}]::{}").format(Literal(i + 1), kind) for i, kind in enumerate(types)]
+        high = [SQL("c.high[{}]::{}").format(Literal(i + 1), kind) for i, kind in enumerate(types)]
+        return SQL(
+            "SELECT r.id, r.verb, r.job, c.committed_at, r.started_by, ARRAY[{before}], ARRAY[{after}] "
+            "FROM {source} INNER JOIN ops_run AS r ON r.id = c.run_id "
+            "WHERE r.job = %(job)s AND (hash_record_extended(ROW({key}), 0) & {slots})::integer >= c.slot_from "
+            "AND (hash_record_extended(ROW({key}), 0) & {slots})::integer < c.slot_upto "
+            "AND ROW({low}) <= ROW({key}) AND ROW({high}) >= ROW({key}) AND {match} ORDER BY c.id"
+        ).format(
+            before=comma(self.before_texts),
+            after=comma(self.after_texts),
+            source=self.source,
+            key=comma(typed),
+            slots=Literal(SLOTS - 1),
+            low=comma(low),
+            high=comma(high),
+            match=_all_equal(self.keys, typed),
+        )
+
+    def count_revertible(self) -> Composable:
+        """Return how many rows a run wrote, and how many of them can go back."""
+        return SQL("SELECT count(*), count(*) FILTER (WHERE {}) FROM {}").format(self._untouched(), self._joined())
+
+    def list_edited(self, limit: int) -> Composable:
+        """Return the first keys of a run that were edited or deleted since."""
+        return SQL("SELECT ARRAY[{}] FROM {} AND NOT {} ORDER BY {} LIMIT {}").format(
+            comma(self.key_texts), self._joined(), self._untouched(), comma(self.keys), Literal(limit)
+        )
+
+    def take_back(self) -> Composable:
+        """Return the statement that sets batch %(number)s of run %(reverted)s back, with its own changeset."""
+        compiler = self.compiler
+        given = [SQL("{} AS {}").format(key, name) for key, name in zip(self.keys, compiler.keys, strict=True)]
+        # What the run wrote is what ought to be there now; what was there before is wanted again.
+        given += [SQL("{} AS {}").format(v, name) for v, name in zip(self.after, compiler.before, strict=True)]
+        given += [SQL("{} AS {}").format(v, name) for v, name in zip(self.before, compiler.after, strict=True)]
+        return compiler.write_back(
+            SQL("SELECT {} FROM {} WHERE c.run_id = %(reverted)s AND c.batch = %(number)s ORDER BY {}").format(
+                comma(given), self.source, comma(self.keys)
+            )
+        )
+
+    def _written(self) -> Composable:
+        return SQL("{} WHERE c.run_id = %(run)s AND c.batch = %(batch)s").format(self.source)
+
+    def hold(self) -> Composable:
+        """Return the statement that holds the rows of a revert's batch against what its run had written."""
+        return SQL(
+            "INSERT INTO ops_hold (job, key, wanted, run_id) SELECT %(job)s, ARRAY[{}], ARRAY[{}], %(run)s FROM {} "
+            "ORDER BY 2 ON CONFLICT (job, key) DO UPDATE SET wanted = excluded.wanted, run_id = excluded.run_id"
+        ).format(comma(self.key_texts), comma(self.before_texts), self._written())
+
+    def lift(self) -> Composable:
+        """Return the statement that lifts the holds of run %(reverted)s on the rows of a batch."""
+        return SQL(
+            "DELETE FROM ops_hold AS h USING {} AND h.job = %(job)s AND h.run_id = %(reverted)s AND h.key = ARRAY[{}]"
+        ).format(self._written(), comma(self.key_texts))

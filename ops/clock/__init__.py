@@ -30,6 +30,11 @@ def zone() -> ZoneInfo:
     return ZoneInfo(settings.TIME_ZONE)
 
 
+def shown(moment: datetime) -> str:
+    """Return an instant as people read it: to the second, in the project's zone, which is named."""
+    return f"{moment.astimezone(zone()):%Y-%m-%d %H:%M:%S %Z}"
+
+
 def parse_instant(text: str) -> datetime:
     """Read an ISO 8601 date or date-time; without an offset it is meant in the project's zone.
 

@@ -1,6 +1,6 @@
 """What runs changed: the history of one row, and taking a run back by compare-and-set."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,7 @@ from ops.engine.lifecycle import Options, Stopped, checkpoint, event, open_run, 
 from ops.engine.plan import Refused
 from ops.engine.session import Session
 from ops.engine.unpacking import Unpacking
-from ops.models import Hold, Run
+from ops.models import Changeset, Hold, Run
 
 LISTED = 20
 
@@ -129,8 +129,8 @@ def _carry_back(session: Session, job: Reconcile, back: Run, run: Run, options: 
         batches = run.changesets.using(session.alias).order_by("-batch")
         if back.cursor:
             batches = batches.filter(batch__lt=back.cursor["batch"])
-        for batch in batches.values("batch", "rows", "slot_from", "slot_upto"):
-            _take_back(session, unpacking, back, run, dict(batch), options)
+        for batch in batches.defer("keys", "before", "after"):
+            _take_back(session, unpacking, back, run, batch, options)
             options.progress(back.changed + back.left_alone, plan.rows)
             if options.stop.is_set():
                 raise Stopped(
@@ -140,19 +140,18 @@ def _carry_back(session: Session, job: Reconcile, back: Run, run: Run, options: 
     return back, plan
 
 
-def _take_back(
-    session: Session, unpacking: Unpacking, back: Run, run: Run, batch: Mapping[str, int], options: Options
-) -> None:
+def _take_back(session: Session, unpacking: Unpacking, back: Run, run: Run, batch: Changeset, options: Options) -> None:
     """Take one batch back in one transaction, with its own changeset, its holds and the checkpoint."""
-    number = batch["batch"]
     values = {
-        **batch,
         "run": back.pk,
         "batch": back.batches + 1,
+        "slot_from": batch.slot_from,
+        "slot_upto": batch.slot_upto,
         "reverted": run.pk,
-        "number": number,
+        "number": batch.batch,
         "job": back.job,
     }
+    cursor = {"batch": batch.batch}
     with session.transaction(
         lock_timeout=options.lock_timeout, statement_timeout=options.statement_timeout, ordered=True
     ):
@@ -161,9 +160,9 @@ def _take_back(
         if changed:
             # Taking back a revert lifts the holds that it had made.
             session.execute(unpacking.lift() if run.verb == Run.Verb.REVERT else unpacking.hold(), values)
-        left = batch["rows"] - changed
-        checkpoint(session, back, {"batch": number}, changed=changed, batches=1 if changed else 0, left_alone=left)
-    back.cursor = {"batch": number}
+        left = batch.rows - changed
+        checkpoint(session, back, cursor, changed=changed, batches=1 if changed else 0, left_alone=left)
+    back.cursor = cursor
     back.changed += changed
     back.batches += 1 if changed else 0
     back.left_alone += left

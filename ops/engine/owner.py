@@ -9,6 +9,7 @@ from importlib import metadata
 import psycopg2
 from django.db import DatabaseError
 
+from ops import clock
 from ops.engine.session import Session
 from ops.models import Run
 
@@ -73,6 +74,4 @@ def live_holder(session: Session, run: Run) -> str:
         return ""
     if run.owner_host == socket.gethostname() and run.owner_pid and not _alive(run.owner_pid):
         return ""
-    return (
-        f"{run.started_by} (process {run.owner_pid} on {run.owner_host}, since {run.created_at:%Y-%m-%d %H:%M:%S %Z})"
-    )
+    return f"{run.started_by} (process {run.owner_pid} on {run.owner_host}, since {clock.shown(run.created_at)})"

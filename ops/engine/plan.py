@@ -16,7 +16,14 @@ REFUSED_SHOWN = 20
 
 
 class Refused(Exception):
-    """A guard refuses to go on; nothing was changed. The message says which, on what, and what to do."""
+    """A guard refuses to go on; nothing was changed. The message says which, on what, and what to do.
+
+    Where a plan is what was refused, `plan` is it.
+    """
+
+    def __init__(self, message: str, plan: "Plan | None" = None) -> None:
+        super().__init__(message)
+        self.plan = plan
 
 
 @dataclass
@@ -140,22 +147,26 @@ def guard(plan: Plan, guards: Guards, job: Reconcile) -> None:
         first = plan.refused[0]
         raise Refused(
             f"{plan.refusals:,} of {plan.looked_at:,} {rows} cannot be computed, the first being {first['key']} "
-            f"({first['reason']}): complete what is missing, then run again; nothing was changed."
+            f"({first['reason']}): complete what is missing, then run again; nothing was changed.",
+            plan,
         )
     if guards.max_rows is not None and plan.changes > guards.max_rows:
         raise Refused(
             f"{plan.changes:,} {rows} would change, more than --max-rows {guards.max_rows:,}: "
-            f"look at the plan, then raise the bound; nothing was changed."
+            f"look at the plan, then raise the bound; nothing was changed.",
+            plan,
         )
     for amount in plan.amounts:
         percent = amount.percent
         if guards.max_change is not None and percent is not None and abs(percent) > guards.max_change:
             raise Refused(
                 f"The sum in {amount.currency} would change by {plain(round(percent, 2))} %, more than --max-change "
-                f"{plain(guards.max_change)}: look at the plan, then raise the bound; nothing was changed."
+                f"{plain(guards.max_change)}: look at the plan, then raise the bound; nothing was changed.",
+                plan,
             )
     if guards.max_row_change is not None and plan.row_percent is not None and plan.row_percent > guards.max_row_change:
         raise Refused(
             f"A row would change by {plain(round(plan.row_percent, 2))} %, more than --max-row-change "
-            f"{plain(guards.max_row_change)}: look at the plan, then raise the bound; nothing was changed."
+            f"{plain(guards.max_row_change)}: look at the plan, then raise the bound; nothing was changed.",
+            plan,
         )

@@ -75,7 +75,7 @@ def apply(job: Reconcile, params: Params, options: Options, as_of: datetime | No
         now = server_now(session)
         if as_of is not None and as_of > now:
             raise Refused(
-                f"{as_of.isoformat()} lies in the future, and an instant in the future is for plans only: "
+                f"{clock.shown(as_of)} lies in the future, and an instant in the future is for plans only: "
                 "add --dry-run, or leave --as-of out."
             )
         claim = job.claim(params) if as_of is None else None
@@ -92,11 +92,11 @@ def resume(job: Reconcile, run: Run, options: Options) -> tuple[Run, Plan]:
 
 def _carry(session: Session, job: Reconcile, run: Run, options: Options) -> tuple[Run, Plan]:
     with outcome(session, job, run):
-        planned = run.plan is not None
         plan = _plan(session, job, run, options, claimed=True)
-        if planned:
-            options.note(f"Carrying on run {run.pk}, opened {run.created_at:%Y-%m-%d %H:%M:%S %Z}.")
-        else:
+        if run.plan is not None:
+            options.note(f"Carrying on run {run.pk}, opened {clock.shown(run.created_at)}.")
+        if run.cursor is None:
+            # Whoever was killed at the question has not said yes.
             run.plan = plan.as_json()
             run.save(using=session.alias, update_fields=["plan"])
             guard(plan, options.guards, job)

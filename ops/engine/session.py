@@ -86,9 +86,14 @@ def in_words(exc: Error, tried: str) -> DatabaseTrouble:
     code = sqlstate(exc)
     cause = exc.__cause__
     found = (cause.diag.message_primary if isinstance(cause, psycopg2.Error) else None) or str(exc)
-    found = " ".join(found.split()).rstrip(".")
+    # libpq explains itself at length below its first line.
+    found = " ".join((found if code else found.strip().partition("\n")[0]).split()).rstrip(".")
     if code:
         advice = _ADVICE.get(code, f"see SQLSTATE {code} in PostgreSQL's documentation")
     else:
-        advice = "the connection was lost: start the same command again, it goes on"
+        # Never had or lost: a database error without a SQLSTATE is one of the connection.
+        advice = (
+            "see that the server runs and that DATABASES (DATABASE_URL) names it, then start the same command again: "
+            "a run that had begun goes on"
+        )
     return DatabaseTrouble(f"{tried}: {found}; {advice}.")

@@ -86,16 +86,25 @@ class Writer:
                 stage_difference(self.session, self.compiler, self.values, holds=self.holds, **cursor)
                 rows = count_difference(self.session, cursor["slot"], SLOTS)
         slots = SLOTS - cursor["slot"]
-        size = SLOTS if self.run.atomic else max(1, slots * self.options.batch_size // max(rows, 1))
-        slot = cursor["slot"]
+        most = SLOTS if self.run.atomic else max(1, slots * self.options.batch_size // max(rows, 1))
+        slot, size, attempt = cursor["slot"], most, 0
         while slot < SLOTS:
             upto = min(slot + size, SLOTS)
             if upto == SLOTS:
                 after = {"after": cursor["upto"], "upto": None, "slot": 0}
             else:
                 after = {"after": cursor["after"], "upto": cursor["upto"], "slot": upto}
-            self._batch(slot, upto, after)
-            slot = upto
+            try:
+                self._write(slot, upto, after)
+            except DatabaseError as exc:
+                if sqlstate(exc) not in RETRYABLE or self.run.atomic:
+                    raise
+                attempt += 1
+                self._come_back(exc, slot, upto, attempt)
+                # Fewer rows meet fewer locks: halve at once, double only while it goes well.
+                size = max(1, size // 2)
+                continue
+            slot, size, attempt = upto, min(size * 2, most), 0
             if self.options.stop.is_set() and after["after"] != self.run.high_water:
                 raise Stopped(
                     f"Run {self.run.pk} stopped after {self.run.changed:,} rows, as asked: "
@@ -107,26 +116,17 @@ class Writer:
         at = self.plan.staged_at
         return at is not None and clock.monotonic() - at < STAGED_FOR
 
-    def _batch(self, slot: int, upto: int, cursor: dict[str, Any]) -> None:
-        """Commit one batch; wait no longer than lock_timeout for a lock, and come back a few times."""
-        attempts = 1 if self.run.atomic else self.options.attempts
-        blocked = ""
-        for attempt in range(1, attempts + 1):
-            try:
-                self._write(slot, upto, cursor)
-                return
-            except DatabaseError as exc:
-                if sqlstate(exc) not in RETRYABLE or self.run.atomic:
-                    raise
-                blocked = self._who_blocks(slot, upto) or str(in_words(exc, "The batch"))
-                event(self.session, self.run, "blocked", blocked)
-                self.options.note(f"Attempt {attempt} of {attempts}: {blocked}")
-                if self.options.stop.wait(0.1 * 2**attempt):
-                    break
+    def _come_back(self, exc: DatabaseError, slot: int, upto: int, attempt: int) -> None:
+        """Say who blocked a batch and wait a little before it is tried again; raise Stopped after the last attempt."""
+        blocked = self._who_blocks(slot, upto) or str(in_words(exc, "The batch"))
+        event(self.session, self.run, "blocked", blocked)
+        self.options.note(f"Attempt {attempt} of {self.options.attempts}: {blocked}")
+        if attempt < self.options.attempts and not self.options.stop.wait(min(0.1 * 2**attempt, 5)):
+            return
         raise Stopped(
             f"Run {self.run.pk} stopped after {self.run.changed:,} rows, its next batch being blocked. {blocked} "
             f"End what blocks it, then 'manage.py runs resume {self.run.pk}' carries it on."
-        )
+        ) from exc
 
     def _who_blocks(self, slot: int, upto: int) -> str:
         try:

@@ -8,17 +8,22 @@ import json
 import signal
 import sys
 import threading
-from argparse import ArgumentTypeError
-from collections.abc import Iterator
+from argparse import ArgumentTypeError, _SubParsersAction
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from django import forms
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from ops import clock
+
+if TYPE_CHECKING:
+    # At run time only where a command runs: `--help` needs no engine.
+    from ops.engine.jobs import Reconcile
+    from ops.engine.plan import Plan
 
 FAILED, USAGE, REFUSED, STOPPED, FOUND = 1, 2, 3, 4, 5
 
@@ -49,8 +54,37 @@ def percent(text: str) -> Decimal:
     return value
 
 
+def alias(text: str) -> str:
+    """Read --database for argparse."""
+    from django.db import connections
+
+    if text not in connections:
+        raise ArgumentTypeError(f"there is no database {text!r} in DATABASES; there is: {', '.join(connections)}.")
+    return text
+
+
+class _Parser(CommandParser):
+    """A parser whose complaint is one sentence; `--help` shows the options."""
+
+    def error(self, message: str) -> NoReturn:
+        """Complain and exit with 2, or raise CommandError with that code where Python has called."""
+        sentence = f"{message.rstrip('.')}; '{self.prog.strip()} --help' shows what there is."
+        if self.called_from_command_line:
+            self.exit(USAGE, f"CommandError: {sentence}\n")
+        raise CommandError(sentence, returncode=USAGE)
+
+
 class EngineCommand(BaseCommand):
     """A command on the engine: its errors become one sentence and the exit code of the table above."""
+
+    _asking = False
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        """Return the parser; Django gives no other way to choose its class."""
+        parser = super().create_parser(prog_name, subcommand, **kwargs)
+        for each in (parser, *verbs(parser).values()):
+            each.__class__ = _Parser
+        return parser
 
     def interactive(self) -> bool:
         """Tell whether somebody can be asked."""
@@ -78,6 +112,11 @@ class EngineCommand(BaseCommand):
             raise CommandError(str(exc), returncode=codes[type(exc)]) from exc
         except Error as exc:
             raise CommandError(str(session.in_words(exc, "The command")), returncode=FAILED) from exc
+        except KeyboardInterrupt as exc:
+            raise CommandError(
+                "Interrupted: what was committed stays; 'manage.py runs list' shows whether a run is unfinished.",
+                returncode=STOPPED,
+            ) from exc
 
     @contextmanager
     def interruptible(self) -> Iterator[threading.Event]:
@@ -88,7 +127,7 @@ class EngineCommand(BaseCommand):
             return
 
         def ask(signum: int, frame: object) -> None:
-            if stop.is_set():
+            if self._asking or stop.is_set():
                 raise KeyboardInterrupt
             stop.set()
             self.stderr.write("Stopping after this batch; once more leaves at once (nothing is lost either way).")
@@ -101,20 +140,26 @@ class EngineCommand(BaseCommand):
                 signal.signal(number, handler)
 
     def ask(self, question: str, *, no_input: bool) -> bool:
-        """Ask for consent at a terminal; with --no-input it is given."""
+        """Ask for consent at a terminal; with --no-input it is given. Ctrl-C and Ctrl-D are a no."""
         if no_input:
             return True
-        self.stdout.write(f"{question} [y/N] ", ending="")
+        self.stdout.write(f"\n{question} [y/N] ", ending="")
         self.stdout.flush()
-        return sys.stdin.readline().strip().lower() in ("y", "yes")
+        self._asking = True
+        try:
+            return sys.stdin.readline().strip().lower() in ("y", "yes")
+        except KeyboardInterrupt:
+            self.stdout.write("")
+            return False
+        finally:
+            self._asking = False
 
-    def must_not_guess(self, *, no_input: bool) -> None:
-        """Refuse to write where nobody can be asked and nobody said --no-input."""
-        if not no_input and not self.interactive():
-            raise CommandError(
-                "There is no terminal to ask at: add --no-input to write, or --dry-run to see the plan only.",
-                returncode=USAGE,
-            )
+    def must_not_guess(self, *, no_input: bool, quiet: bool, or_else: str = ", or --dry-run to see the plan only") -> None:
+        """Refuse to write where nobody can be asked, or --json leaves no room to, and nobody said --no-input."""
+        if no_input or (self.interactive() and not quiet):
+            return
+        why = "--json prints one object and asks nothing" if quiet else "There is no terminal to ask at"
+        raise CommandError(f"{why}: add --no-input to write{or_else}.", returncode=USAGE)
 
     def print_json(self, document: dict[str, Any]) -> None:
         """Print one JSON object."""
@@ -153,22 +198,15 @@ class JobCommand(EngineCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         from ops.engine import jobs, parameters, plan, run
-        from ops.management import display
 
         job = jobs.find(self.job)
+        quiet = options["json"]
         writes = not (options["dry_run"] or options["check"] or options["show_sql"] or options["explain"])
         if writes:
-            self.must_not_guess(no_input=options["no_input"])
-        quiet = options["json"]
+            self.must_not_guess(no_input=options["no_input"], quiet=quiet)
         with self.outcome(), self.interruptible() as stop, self.progress(quiet=quiet) as progress:
             given = {name: options[name] for name in job.params.base_fields}
             params = parameters.clean(job.params, given, options["database"])
-
-            def confirm(found: plan.Plan) -> bool:
-                if not quiet:
-                    self.stdout.write(display.plan(found, job, terminal=self.stdout.isatty()))
-                return self.ask(f"Write {found.changes:,} rows?", no_input=options["no_input"])
-
             settings = run.Options(
                 database=options["database"],
                 batch_size=options["batch_size"],
@@ -176,7 +214,7 @@ class JobCommand(EngineCommand):
                 atomic=options["atomic"],
                 verify=options["verify"],
                 guards=plan.Guards(options["max_rows"], options["max_change"], options["max_row_change"]),
-                confirm=confirm,
+                confirm=self.confirming(job, options),
                 progress=progress,
                 note=self.stderr.write,
                 stop=stop,
@@ -185,33 +223,106 @@ class JobCommand(EngineCommand):
             if options["show_sql"] or options["explain"]:
                 self.stdout.write(run.statements(job, params, settings, options["as_of"], explain=options["explain"]))
                 return
-            if not writes:
-                record, found = run.plan_only(job, params, settings, options["as_of"])
-            else:
-                record, found = run.apply(job, params, settings, options["as_of"])
-        document = {"run": record.pk, "job": job.name, "state": record.state, "changed": record.changed}
+            try:
+                work = run.apply if writes else run.plan_only
+                record, found = work(job, params, settings, options["as_of"])
+            except plan.Refused as exc:
+                if exc.plan is not None:
+                    self.show_refused(exc.plan, job, options)
+                raise
         if quiet:
+            document = {"run": record.pk, "job": job.name, "state": record.state, "changed": record.changed}
             self.print_json({**document, **found.as_json()})
         elif not writes:
-            self.stdout.write(display.plan(found, job, terminal=self.stdout.isatty()))
+            self.show_plan(found, job, options["database"])
             self.stdout.write(f"Run {record.pk}: planned, nothing was written.")
         else:
-            if not found.changes:
-                self.stdout.write(display.plan(found, job, terminal=self.stdout.isatty()))
-            proof = " Planned again: 0 rows differ." if options["verify"] and found.changes else ""
+            self.show_written(record, found, job, options)
+        if not writes:
+            self.judge(found, settings.guards, job, check=options["check"])
+
+    def show_plan(self, found: "Plan", job: "Reconcile", database: str) -> None:
+        """Print a plan, and whose holds it respects."""
+        from ops.engine import changeset
+        from ops.management import display
+
+        rows = str(job.target._meta.verbose_name_plural)
+        self.stdout.write(display.plan(found.as_json(), rows=rows, terminal=self.stdout.isatty()))
+        if found.held:
+            runs = changeset.holding(database, job)
             self.stdout.write(
-                f"Run {record.pk}: {record.changed:,} rows written in {record.batches} batches.{proof}"
-                if record.changed
-                else f"Run {record.pk}: done, nothing differs."
+                f"\nHeld since run {' and '.join(map(str, runs))} took them back: "
+                f"'manage.py runs lift {runs[0] if len(runs) == 1 else 'ID'}' lets the next run take them again."
             )
-        if options["check"]:
-            with self.outcome():
-                plan.guard(found, settings.guards, job)
-            if found.changes:
-                raise CommandError(
-                    f"{found.changes:,} rows differ from what they ought to be: 'manage.py {self.name}' mends that.",
-                    returncode=FOUND,
-                )
+
+    def show_refused(self, found: "Plan", job: "Reconcile", options: dict[str, Any]) -> None:
+        """Print the plan that was refused; the sentence that says why comes after it."""
+        if options["json"]:
+            self.print_json({"run": None, "job": job.name, "state": "refused", "changed": 0, **found.as_json()})
+        else:
+            self.show_plan(found, job, options["database"])
+
+    def confirming(self, job: "Reconcile", options: dict[str, Any]) -> "Callable[[Plan], bool]":
+        """Return the function that shows a plan and asks whether to write it."""
+
+        def confirm(found: "Plan") -> bool:
+            from ops.management import display
+
+            if not options["json"]:
+                self.show_plan(found, job, options["database"])
+            return self.ask(f"Write {display.count(found.changes, 'row')}?", no_input=options["no_input"])
+
+        return confirm
+
+    def show_written(self, record: Any, found: "Plan", job: "Reconcile", options: dict[str, Any]) -> None:
+        """Print what an apply has done; its plan was shown before it, unless there was nothing to ask."""
+        from ops.management import display
+
+        if not found.changes:
+            self.show_plan(found, job, options["database"])
+        if not record.changed:
+            self.stdout.write(f"Run {record.pk}: done, nothing differs.")
+            return
+        proof = " Planned again: 0 rows differ." if options["verify"] and found.changes else ""
+        self.stdout.write(
+            f"Run {record.pk}: {display.count(record.changed, 'row')} written "
+            f"in {display.count(record.batches, 'batch')}.{proof}"
+        )
+
+    def judge(self, found: "Plan", guards: Any, job: "Reconcile", *, check: bool) -> None:
+        """Say what a run of this plan would be refused for; with --check by exit code, as for rows that differ."""
+        from ops.engine import plan
+
+        try:
+            plan.guard(found, guards, job)
+        except plan.Refused as exc:
+            if not check:
+                self.stderr.write(f"A run of this plan would be refused. {exc}")
+                return
+            raise CommandError(str(exc), returncode=REFUSED) from exc
+        if check and found.changes:
+            from ops.management import display
+
+            raise CommandError(
+                f"{display.count(found.changes, 'row')} differ from what they ought to be: "
+                f"'manage.py {self.name}' mends that.",
+                returncode=FOUND,
+            )
+
+
+def verbs(parser: CommandParser) -> dict[str, CommandParser]:
+    """Return the parsers of a command's verbs, none where it has none."""
+    for action in parser._actions:  # noqa: SLF001 - argparse has no public way to its subparsers
+        if isinstance(action, _SubParsersAction):
+            return dict(action.choices)
+    return {}
+
+
+def add_database_option(parser: CommandParser) -> None:
+    """Add --database."""
+    parser.add_argument(
+        "--database", type=alias, default="default", metavar="ALIAS", help="the database of settings.DATABASES"
+    )
 
 
 def add_run_options(parser: CommandParser) -> None:
@@ -220,7 +331,7 @@ def add_run_options(parser: CommandParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="plan only")
     parser.add_argument("--check", action="store_true", help="plan only; exit 5 if anything would change")
     parser.add_argument("--no-input", action="store_true", help="do not ask")
-    parser.add_argument("--database", default="default", metavar="ALIAS", help="the database of settings.DATABASES")
+    add_database_option(parser)
     parser.add_argument("--batch-size", type=positive, default=25_000, metavar="ROWS", help="rows of one commit")
     parser.add_argument("--lock-timeout", type=positive, default=2_000, metavar="MS", help="longest wait for a lock")
     parser.add_argument("--max-rows", type=positive, metavar="ROWS", help="refuse if more rows would change")
@@ -254,5 +365,5 @@ def add_verb_options(parser: CommandParser, verb: str) -> None:
         parser.add_argument(
             "--lock-timeout", type=positive, default=2_000, metavar="MS", help="longest wait for a lock"
         )
-    parser.add_argument("--database", default="default", metavar="ALIAS", help="the database of settings.DATABASES")
+    add_database_option(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")

@@ -67,12 +67,12 @@ lint: install-dev
 	$(PY) -m ruff check --quiet .
 	$(PY) -m ruff format --check --quiet .
 	$(PY) -m mypy --no-error-summary
-	$(PY) -m sqlfluff lint --quiet --nocolor --disable-progress-bar sql
+	$(PY) -m sqlfluff lint --quiet --nocolor --disable-progress-bar sql bench
 
 format: install-dev
 	@$(PY) -m ruff check --quiet --fix .
 	$(PY) -m ruff format --quiet .
-	$(PY) -m sqlfluff fix --quiet --disable-progress-bar sql
+	$(PY) -m sqlfluff fix --quiet --disable-progress-bar sql bench
 
 test: install-dev lint
 	@SETWISE_PG=$(PG) $(PY) -m pytest $(ARGS)

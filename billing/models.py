@@ -6,6 +6,7 @@ when its insert commits, and every change of an input marks the subscriptions it
 
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Func, Q, Value
@@ -69,8 +70,16 @@ class Currency(models.Model):
     class Meta:
         verbose_name_plural = "currencies"
         constraints = [
-            models.CheckConstraint(condition=Q(minor_units__lte=4), name="billing_currency_minor_units"),
-            models.CheckConstraint(condition=Q(code__regex=r"^[A-Z]{3}$"), name="billing_currency_code"),
+            models.CheckConstraint(
+                condition=Q(minor_units__lte=4),
+                name="billing_currency_minor_units",
+                violation_error_message="A currency has at most 4 decimals.",
+            ),
+            models.CheckConstraint(
+                condition=Q(code__regex=r"^[A-Z]{3}$"),
+                name="billing_currency_code",
+                violation_error_message="A currency's code is three capital letters, such as KRW.",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -190,8 +199,16 @@ class Subscription(models.Model):
     class Meta:
         constraints = [
             _not_negative("price", "billing_subscription_price"),
-            models.CheckConstraint(condition=Q(quantity__gte=1), name="billing_subscription_quantity"),
-            models.CheckConstraint(condition=Q(billing_period__gte=1), name="billing_subscription_period"),
+            models.CheckConstraint(
+                condition=Q(quantity__gte=1),
+                name="billing_subscription_quantity",
+                violation_error_message="A quantity is at least 1.",
+            ),
+            models.CheckConstraint(
+                condition=Q(billing_period__gte=1),
+                name="billing_subscription_period",
+                violation_error_message="A billing period is at least a month.",
+            ),
         ]
         indexes = [
             # Serves sql/billing/claim_marks.sql: the pins that ran out since the last claim.
@@ -242,12 +259,13 @@ class Promotion(models.Model):
                 violation_error_message="A promotion ends after it starts.",
             ),
             # A range over NULLs is unbounded, which is just what "a missing one means any" says. Ranges of one
-            # integer need no btree_gist, which the embedded PostgreSQL does not have.
+            # integer need no btree_gist, which the embedded PostgreSQL does not have. Fields by their names, not their
+            # columns: validation of a form replaces only names by the entered values.
             ExclusionConstraint(
                 name="billing_promotion_no_overlap",
                 expressions=[
-                    (_Range("service_id", "service_id", Value("[]"), function="int8range"), "&&"),
-                    (_Range("plan_id", "plan_id", Value("[]"), function="int8range"), "&&"),
+                    (_Range("service", "service", Value("[]"), function="int8range"), "&&"),
+                    (_Range("plan", "plan", Value("[]"), function="int8range"), "&&"),
                     (_Range("priority", "priority", Value("[]"), function="int4range"), "&&"),
                     (_Range("starts_at", "ends_at", function="tstzrange"), "&&"),
                 ],
@@ -257,6 +275,11 @@ class Promotion(models.Model):
 
     def __str__(self) -> str:
         return self.name or f"Promotion {self.pk}"
+
+    def clean(self) -> None:
+        # Else the exclusion's validation would ask the server for a range that ends before it starts (SQLSTATE 22000).
+        if self.starts_at is not None and self.ends_at is not None and self.ends_at <= self.starts_at:
+            raise ValidationError({"ends_at": "A promotion ends after it starts."})
 
 
 class QuantityTier(models.Model):
@@ -269,7 +292,11 @@ class QuantityTier(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["service", "minimum_quantity"], name="billing_tier_one_per_minimum"),
-            models.CheckConstraint(condition=Q(minimum_quantity__gte=1), name="billing_tier_minimum"),
+            models.CheckConstraint(
+                condition=Q(minimum_quantity__gte=1),
+                name="billing_tier_minimum",
+                violation_error_message="A tier begins at a quantity of at least 1.",
+            ),
             _percent_check("percent", "billing_tier_percent"),
         ]
 

@@ -29,7 +29,8 @@ _FIELD = re.compile(r"^(params|idents|returns):\s*(.*)$")
 _PARAM = re.compile(r"%(?:\((\w+)\)s|(%)|(.?))")
 _IDENT = re.compile(r"\{\{|\}\}|\{(\w*)\}")
 _QUOTED = re.compile(r"(\$\w*\$).*?\1|'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/", re.DOTALL)
-_KEPT = re.compile(r"(\$\w*\$).*?\1|'(?:[^']|'')*'|\"[^\"]*\"", re.DOTALL)
+# Comments are matched as well, or an apostrophe in one would be taken for the beginning of a string.
+_KEPT = re.compile(r"(\$\w*\$).*?\1|'(?:[^']|'')*'|\"[^\"]*\"|--[^\n]*|/\*.*?\*/", re.DOTALL)
 
 
 class BrokenStatement(Exception):
@@ -53,12 +54,12 @@ class Statement:
         kept: list[str] = []
 
         def keep(match: re.Match[str]) -> str:
+            if match.group().startswith(("--", "/*")):
+                return " "
             kept.append(match.group())
             return f"\0{len(kept) - 1}\0"
 
-        text = _KEPT.sub(keep, self.body)
-        text = re.sub(r"--[^\n]*|/\*.*?\*/", " ", text, flags=re.DOTALL)
-        text = " ".join(text.split())
+        text = " ".join(_KEPT.sub(keep, self.body).split())
         return hashlib.sha256("\n".join([text, *kept]).encode()).hexdigest()
 
     def compose(self, **idents: str | tuple[str, ...]) -> sql.Composed:

@@ -50,7 +50,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name_plural': 'currencies',
-                'constraints': [models.CheckConstraint(condition=models.Q(('minor_units__lte', 4)), name='billing_currency_minor_units'), models.CheckConstraint(condition=models.Q(('code__regex', '^[A-Z]{3}$')), name='billing_currency_code')],
+                'constraints': [models.CheckConstraint(condition=models.Q(('minor_units__lte', 4)), name='billing_currency_minor_units', violation_error_message='A currency has at most 4 decimals.'), models.CheckConstraint(condition=models.Q(('code__regex', '^[A-Z]{3}$')), name='billing_currency_code', violation_error_message="A currency's code is three capital letters, such as KRW.")],
             },
         ),
         migrations.CreateModel(
@@ -152,7 +152,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='quantitytier',
-            constraint=models.CheckConstraint(condition=models.Q(('minimum_quantity__gte', 1)), name='billing_tier_minimum'),
+            constraint=models.CheckConstraint(condition=models.Q(('minimum_quantity__gte', 1)), name='billing_tier_minimum', violation_error_message='A tier begins at a quantity of at least 1.'),
         ),
         migrations.AddConstraint(
             model_name='quantitytier',
@@ -180,7 +180,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='promotion',
-            constraint=django.contrib.postgres.constraints.ExclusionConstraint(expressions=[(billing.models._Range('service_id', 'service_id', models.Value('[]'), function='int8range'), '&&'), (billing.models._Range('plan_id', 'plan_id', models.Value('[]'), function='int8range'), '&&'), (billing.models._Range('priority', 'priority', models.Value('[]'), function='int4range'), '&&'), (billing.models._Range('starts_at', 'ends_at', function='tstzrange'), '&&')], name='billing_promotion_no_overlap', violation_error_message='Another promotion of this priority overlaps it; choose another priority.'),
+            constraint=django.contrib.postgres.constraints.ExclusionConstraint(expressions=[(billing.models._Range('service', 'service', models.Value('[]'), function='int8range'), '&&'), (billing.models._Range('plan', 'plan', models.Value('[]'), function='int8range'), '&&'), (billing.models._Range('priority', 'priority', models.Value('[]'), function='int4range'), '&&'), (billing.models._Range('starts_at', 'ends_at', function='tstzrange'), '&&')], name='billing_promotion_no_overlap', violation_error_message='Another promotion of this priority overlaps it; choose another priority.'),
         ),
         migrations.AddConstraint(
             model_name='pricechange',
@@ -220,10 +220,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='subscription',
-            constraint=models.CheckConstraint(condition=models.Q(('quantity__gte', 1)), name='billing_subscription_quantity'),
+            constraint=models.CheckConstraint(condition=models.Q(('quantity__gte', 1)), name='billing_subscription_quantity', violation_error_message='A quantity is at least 1.'),
         ),
         migrations.AddConstraint(
             model_name='subscription',
-            constraint=models.CheckConstraint(condition=models.Q(('billing_period__gte', 1)), name='billing_subscription_period'),
+            constraint=models.CheckConstraint(condition=models.Q(('billing_period__gte', 1)), name='billing_subscription_period', violation_error_message='A billing period is at least a month.'),
         ),
     ]

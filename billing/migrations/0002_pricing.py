@@ -36,6 +36,7 @@ class Migration(migrations.Migration):
     operations = [
         migrations.RunPython(make_catalogue, migrations.RunPython.noop),
         migrations.RunSQL(for_migration(*FUNCTIONS), for_migration("billing/drop_functions.sql")),
+        migrations.RunSQL(for_migration("billing/set_fillfactor.sql"), for_migration("billing/drop_fillfactor.sql")),
         migrations.RunSQL(
             for_migration("billing/create_triggers.sql"), for_migration("billing/drop_triggers.sql")
         ),

@@ -86,6 +86,17 @@ def _plan(session: Session, unpacking: Unpacking, run: Run) -> RevertPlan:
     return plan
 
 
+def check_revertible(run: Run) -> None:
+    """Raise Refused for a run that can't be taken back: a plan, or one that is unfinished."""
+    if run.verb == Run.Verb.PLAN:
+        raise Refused(f"Run {run.pk} was a plan: it wrote nothing that could be reverted.")
+    if run.state in Run.UNFINISHED:
+        raise Refused(
+            f"Run {run.pk} is {run.get_state_display()}: finish it with 'manage.py runs resume {run.pk}' or "
+            f"give it up with 'manage.py runs cancel {run.pk}', then revert it."
+        )
+
+
 def revert(run: Run, options: Options) -> tuple[Run, RevertPlan]:
     """Set the rows of a run back where they still hold what it wrote; return the run that did so, and its plan.
 
@@ -95,13 +106,7 @@ def revert(run: Run, options: Options) -> tuple[Run, RevertPlan]:
     session = Session(options.database)
     job = jobs.find(run.job)
     with trouble(f"Reverting run {run.pk}"):
-        if run.verb == Run.Verb.PLAN:
-            raise Refused(f"Run {run.pk} was a plan: it wrote nothing that could be reverted.")
-        if run.state in Run.UNFINISHED:
-            raise Refused(
-                f"Run {run.pk} is {run.get_state_display()}: finish it with 'manage.py runs resume {run.pk}' or "
-                f"give it up with 'manage.py runs cancel {run.pk}', then revert it."
-            )
+        check_revertible(run)
         now = server_now(session)
         back = open_run(session, job, run.params, options, now, verb=Run.Verb.REVERT, reverts=run)
         return _carry_back(session, job, back, run, options)

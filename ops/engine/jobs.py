@@ -105,6 +105,10 @@ class Reconcile:
 
     # What follows is the engine's view of the declaration.
 
+    def label_names(self) -> tuple[str, ...]:
+        """Return the names of the columns that name a row for a person."""
+        return sql.load(self.labels).returns[1:] if self.labels else ()
+
     def statements(self, params: Params) -> Iterator[sql.Statement]:
         """Yield every statement whose text decides what a run does."""
         yield sql.load(self.wanted)
@@ -171,6 +175,14 @@ def find(name: str) -> Reconcile:
     if name not in _registry:
         raise UnknownJob(f"There is no job {name!r}; there is: {', '.join(sorted(_registry)) or 'none'}.")
     return _registry[name]()
+
+
+def words(name: str) -> tuple[str, tuple[str, ...]]:
+    """Return what a job's rows are called and the columns that name one; a job that is gone leaves its runs."""
+    if name not in _registry:
+        return "rows", ()
+    job = find(name)
+    return str(job.target._meta.verbose_name_plural), job.label_names()
 
 
 def names() -> list[str]:

@@ -1,10 +1,17 @@
 -- How many rows there are of what the demo makes, and how many clients are not the demo's.
--- returns: clients, services, plans, promotions, tiers, subscriptions, foreign_clients
-SELECT
-    (SELECT count(*) FROM billing_client) AS clients,
-    (SELECT count(*) FROM billing_service) AS services,
-    (SELECT count(*) FROM billing_plan) AS plans,
-    (SELECT count(*) FROM billing_promotion) AS promotions,
-    (SELECT count(*) FROM billing_quantitytier) AS tiers,
-    (SELECT count(*) FROM billing_subscription) AS subscriptions,
-    (SELECT count(*) FROM billing_client AS c WHERE c.email NOT LIKE '%%@demo.example') AS foreign_clients
+-- returns: kind, total
+SELECT 'clients' AS kind, count(*) AS total FROM billing_client
+UNION ALL
+SELECT 'services' AS kind, count(*) AS total FROM billing_service
+UNION ALL
+SELECT 'plans' AS kind, count(*) AS total FROM billing_plan
+UNION ALL
+SELECT 'promotions' AS kind, count(*) AS total FROM billing_promotion
+UNION ALL
+SELECT 'tiers' AS kind, count(*) AS total FROM billing_quantitytier
+UNION ALL
+SELECT 'subscriptions' AS kind, count(*) AS total FROM billing_subscription
+UNION ALL
+SELECT 'foreign_clients' AS kind, count(*) AS total
+FROM billing_client AS c
+WHERE c.email NOT LIKE '%%@demo.example'

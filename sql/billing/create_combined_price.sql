@@ -2,8 +2,8 @@
 -- percents and amounts are the promotions in force, highest priority first; one of each pair is null. The
 -- result is neither rounded nor below 0. (The policy 'best_of' is one expression in billing_price_list.)
 CREATE OR REPLACE FUNCTION billing_combined_price(
-    policy text, reduction_order text [], list_price numeric,
-    plan_percent numeric, tier_percent numeric, percents numeric [], amounts numeric []
+    policy text, reduction_order text[], list_price numeric,
+    plan_percent numeric, tier_percent numeric, percents numeric[], amounts numeric[]
 ) RETURNS numeric
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 AS $body$

@@ -4,10 +4,10 @@
 -- renewal since, or never; with scope 'unchanged' only if it paid the catalogue's value until then. Of the
 -- changes that it has followed, the one declared to take effect last counts.
 CREATE OR REPLACE FUNCTION billing_followed_version(
-    list_values numeric [], effective timestamptz [], follows text [], scopes text [],
+    list_values numeric[], effective timestamptz[], follows text[], scopes text[],
     started_at timestamptz, renews_at timestamptz, months integer, as_of timestamptz, zone text
 ) RETURNS integer
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
 AS $body$
 DECLARE
     followed_at timestamptz [] := '{{}}';

@@ -7,7 +7,7 @@ AS $body$
 DECLARE
     before record;
 BEGIN
-    IF NEW.old_value IS NOT NULL THEN
+    IF NEW.old_value IS NOT NULL OR current_setting('billing.recording', true) = 'on' THEN
         RETURN NEW;
     END IF;
     SELECT c.new_value AS value INTO before

@@ -3,10 +3,10 @@
 -- all follow at once, or older than every change) and goes on with one value for each later change; effective,
 -- follows and scopes describe those changes. service_ids and plan_ids bound the work; null means all.
 CREATE OR REPLACE FUNCTION billing_list_values(
-    as_of timestamptz, service_ids bigint [], plan_ids bigint []
+    as_of timestamptz, service_ids bigint[], plan_ids bigint[]
 ) RETURNS TABLE (
     service_id bigint, plan_id bigint, currency_id text,
-    list_values numeric [], effective timestamptz [], follows text [], scopes text []
+    list_values numeric[], effective timestamptz[], follows text[], scopes text[]
 )
 LANGUAGE sql STABLE PARALLEL SAFE
 AS $body$

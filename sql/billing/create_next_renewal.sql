@@ -4,7 +4,7 @@
 CREATE OR REPLACE FUNCTION billing_next_renewal(
     renews_at timestamptz, months integer, since timestamptz, zone text
 ) RETURNS timestamptz
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
 AS $body$
 DECLARE
     anchor timestamp := renews_at AT TIME ZONE zone;

@@ -2,7 +2,7 @@
 -- A promotion begins or ends, a price change takes effect or a renewal adopts one, a pin runs out.
 CREATE OR REPLACE FUNCTION billing_passed_instants(
     since timestamptz, upto timestamptz
-) RETURNS TABLE (service_id bigint, plan_id bigint, subscription_ids bigint [], reason text)
+) RETURNS TABLE (service_id bigint, plan_id bigint, subscription_ids bigint[], reason text)
 LANGUAGE sql STABLE
 AS $body$
     SELECT p.service_id, p.plan_id, NULL::bigint [], 'promotion begins or ends'
@@ -24,8 +24,9 @@ AS $body$
     INNER JOIN billing_subscription AS s ON s.service_id = c.service_id OR s.plan_id = c.plan_id
     WHERE
         c.follow = 'renewal' AND c.effective_at <= upto AND s.started_at < c.effective_at
-        -- A first renewal lies at most one period after the change; a day covers the zone's offset.
-        AND c.effective_at + make_interval(months => s.billing_period, days => 1) > since
+        -- A first renewal lies at most one period after the change. The days cover the zone's offset and short months:
+        -- after 28 February the renewals of a 31st go on on 31 March.
+        AND c.effective_at + make_interval(months => s.billing_period, days => 5) > since
         AND billing_next_renewal(s.renews_at, s.billing_period, c.effective_at, k.zone) > since
         AND billing_next_renewal(s.renews_at, s.billing_period, c.effective_at, k.zone) <= upto
     HAVING count(*) > 0

@@ -46,7 +46,7 @@ BEGIN
         LEFT JOIN price_list AS l ON l.service_id = n.service_id AND l.plan_id = n.plan_id
         LEFT JOIN list_value AS sv ON sv.service_id = n.service_id AND l.followed
         LEFT JOIN list_value AS pv ON pv.plan_id = n.plan_id AND l.followed
-        CROSS JOIN billing_catalogue AS k
+        LEFT JOIN billing_catalogue AS k ON true
         WHERE n.price IS NULL OR n.pinned_until IS NULL OR n.pinned_until <= as_of
     ) AS w
     WHERE s.id = w.id AND s.price IS DISTINCT FROM w.price;

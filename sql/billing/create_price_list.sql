@@ -5,10 +5,10 @@
 -- The list price less the plan's discount, the promotions in force and the tier of the quantity, combined by the
 -- catalogue's policy, at least 0, rounded once, half away from zero, to the currency's minor unit.
 CREATE OR REPLACE FUNCTION billing_price_list(
-    as_of timestamptz, service_ids bigint [], plan_ids bigint []
+    as_of timestamptz, service_ids bigint[], plan_ids bigint[]
 ) RETURNS TABLE (
     service_id bigint, plan_id bigint, currency_id text, followed boolean, plan_versions integer,
-    minimums integer [], prices numeric [], refused text
+    minimums integer[], prices numeric[], refused text
 )
 LANGUAGE sql STABLE PARALLEL SAFE
 AS $body$
@@ -90,23 +90,25 @@ AS $body$
                         l.list_price * (100 - greatest(l.plan_percent, t.percent, o.percent)) * 0.01,
                         l.list_price - o.amount
                     )
-                    ELSE billing_combined_price(
+                    WHEN k.policy IS NOT NULL THEN billing_combined_price(
                         k.policy, k.reduction_order::text [], l.list_price,
                         l.plan_percent, t.percent, o.percents, o.amounts
                     )
                 END)
-                -- greatest() ignores a null; a missing list price or currency must leave the price missing.
-                + l.list_price * 0,
+                -- greatest() ignores a null; what is missing must leave the price missing.
+                + l.list_price * 0 + CASE WHEN k.policy IS NULL THEN NULL ELSE 0 END,
                 l.minor_units
             ) AS price,
+            -- What a whole pair lacks comes first, so that one reason a pair is the right one for each of its prices.
             CASE
-                WHEN l.list_price IS NULL THEN 'its service has no price'
+                WHEN k.policy IS NULL THEN 'there is no catalogue: its one row was deleted'
                 WHEN l.minor_units IS NULL THEN 'its service has no currency'
+                WHEN l.list_price IS NULL THEN 'its service has no price'
             END AS refused
         FROM listed AS l
         INNER JOIN tier AS t ON t.service_id = l.service_id
         LEFT JOIN offers AS o ON o.service_id = l.service_id AND o.plan_id = l.plan_id
-        CROSS JOIN billing_catalogue AS k
+        LEFT JOIN billing_catalogue AS k ON true
     )
 
     SELECT

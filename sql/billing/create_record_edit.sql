@@ -1,15 +1,18 @@
 -- Define billing_record_edit: record a list price or a discount that was edited in place as a price change.
 -- All follow it at once. An edit that only repeats the price change in force is that change taking effect.
+-- billing.recording tells billing_keep_old_value that the value before is known, null included. (sqlfluff knows
+-- no setting with a dot in its name.)
 CREATE OR REPLACE FUNCTION billing_record_edit() RETURNS trigger
 LANGUAGE plpgsql
 SET search_path FROM CURRENT
+SET billing.recording = 'on' -- noqa: PRS
 AS $body$
 DECLARE
     subject text := TG_ARGV[0];
     value_column text := TG_ARGV[1];
 BEGIN
     -- A statement's triggers fire for no rows too; without this the two tables' triggers would call each other.
-    IF NOT EXISTS (SELECT 1 FROM new_rows) THEN
+    IF current_setting('billing.applying', true) = 'on' OR NOT EXISTS (SELECT 1 FROM new_rows) THEN
         RETURN NULL;
     END IF;
     EXECUTE format(

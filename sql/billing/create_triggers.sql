@@ -45,6 +45,9 @@ BEGIN
     CREATE TRIGGER billing_mark_update AFTER UPDATE OF policy, reduction_order, zone ON billing_catalogue
     FOR EACH STATEMENT EXECUTE FUNCTION billing_mark_all();
 
+    CREATE TRIGGER billing_mark_rows AFTER INSERT OR DELETE OR TRUNCATE ON billing_catalogue
+    FOR EACH STATEMENT EXECUTE FUNCTION billing_mark_all();
+
     CREATE TRIGGER billing_mark_update AFTER UPDATE ON billing_currency
     REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
     FOR EACH STATEMENT EXECUTE FUNCTION billing_mark_currency();

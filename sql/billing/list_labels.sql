@@ -6,4 +6,4 @@ FROM billing_subscription AS s
 INNER JOIN billing_client AS c ON c.id = s.client_id
 INNER JOIN billing_service AS v ON v.id = s.service_id
 LEFT JOIN billing_plan AS p ON p.id = s.plan_id
-WHERE s.id = ANY(%(keys)s::bigint [])
+WHERE s.id = ANY(%(keys)s::bigint[])

@@ -9,7 +9,7 @@ WITH mark AS MATERIALIZED (
     UNION ALL
     SELECT i.service_id, i.plan_id, i.subscription_ids
     FROM billing_catalogue AS k
-    CROSS JOIN billing_passed_instants(k.marked_until, %(as_of)s::timestamptz) AS i
+    CROSS JOIN billing_passed_instants(coalesce(k.marked_until, '-infinity'), %(as_of)s::timestamptz) AS i
     WHERE %(run)s::bigint IS NULL
 )
 

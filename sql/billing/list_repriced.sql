@@ -6,6 +6,6 @@ SELECT
     s.renews_at, s.pinned_until
 FROM billing_subscription AS s
 WHERE
-    (%(services)s::bigint [] IS NULL OR s.service_id = ANY(%(services)s::bigint []))
-    AND (%(plans)s::bigint [] IS NULL OR s.plan_id = ANY(%(plans)s::bigint []))
-    AND (%(clients)s::bigint [] IS NULL OR s.client_id = ANY(%(clients)s::bigint []))
+    (%(services)s::bigint[] IS NULL OR s.service_id = ANY(%(services)s::bigint[]))
+    AND (%(plans)s::bigint[] IS NULL OR s.plan_id = ANY(%(plans)s::bigint[]))
+    AND (%(clients)s::bigint[] IS NULL OR s.client_id = ANY(%(clients)s::bigint[]))

@@ -7,6 +7,6 @@ SELECT
 FROM pg_temp.billing_marked AS m
 INNER JOIN billing_subscription AS s ON s.id = m.id
 WHERE
-    (%(services)s::bigint [] IS NULL OR s.service_id = ANY(%(services)s::bigint []))
-    AND (%(plans)s::bigint [] IS NULL OR s.plan_id = ANY(%(plans)s::bigint []))
-    AND (%(clients)s::bigint [] IS NULL OR s.client_id = ANY(%(clients)s::bigint []))
+    (%(services)s::bigint[] IS NULL OR s.service_id = ANY(%(services)s::bigint[]))
+    AND (%(plans)s::bigint[] IS NULL OR s.plan_id = ANY(%(plans)s::bigint[]))
+    AND (%(clients)s::bigint[] IS NULL OR s.client_id = ANY(%(clients)s::bigint[]))

@@ -5,10 +5,11 @@
 WITH part AS (
     SELECT
         ARRAY[
-            'Aurora', 'Hanbit', 'Northgate', 'Cedar', 'Blue Harbour', 'Saehan', 'Kestrel', 'Marigold', 'Ilsan', 'Copper',
-            'Evergreen', 'Daon', 'Silverline', 'Juniper', 'Halla', 'Riverside', 'Onyx', 'Maple', 'Sejong', 'Falcon',
-            'Tidewater', 'Nuri', 'Granite', 'Willow', 'Hangang', 'Sterling', 'Prairie', 'Mirae', 'Beacon', 'Coral',
-            'Bada', 'Highland', 'Cobalt', 'Jade', 'Dongbaek', 'Lantern', 'Summit', 'Yeouido', 'Orchard', 'Polaris'
+            'Aurora', 'Hanbit', 'Northgate', 'Cedar', 'Blue Harbour', 'Saehan', 'Kestrel', 'Marigold', 'Ilsan',
+            'Copper', 'Evergreen', 'Daon', 'Silverline', 'Juniper', 'Halla', 'Riverside', 'Onyx', 'Maple', 'Sejong',
+            'Falcon', 'Tidewater', 'Nuri', 'Granite', 'Willow', 'Hangang', 'Sterling', 'Prairie', 'Mirae', 'Beacon',
+            'Coral', 'Bada', 'Highland', 'Cobalt', 'Jade', 'Dongbaek', 'Lantern', 'Summit', 'Yeouido', 'Orchard',
+            'Polaris'
         ] AS first_words,
         ARRAY[
             'Foods', 'Logistics', 'Dental', 'Textiles', 'Robotics', 'Books', 'Motors', 'Academy', 'Pharma', 'Studio',
@@ -21,12 +22,17 @@ WITH part AS (
 made AS (
     INSERT INTO billing_client (name, email)
     SELECT
-        p.first_words[1 + n %% 40] || ' ' || p.second_words[1 + (n + n / 40) %% 25] || ' '
-        || p.forms[1 + (n / 1000 + n) %% 8] || CASE WHEN n >= 8000 THEN ' ' || (n / 8000 + 1) ELSE '' END,
-        'billing' || n + 1 || '@demo.example'
-    FROM generate_series(0, %(clients)s::bigint - 1) AS n
+        concat_ws(
+            ' ',
+            p.first_words[1 + mod(n.n, 40)],
+            p.second_words[1 + mod(n.n + n.n / 40, 25)],
+            p.forms[1 + mod(n.n + n.n / 1000, 8)],
+            CASE WHEN n.n >= 8000 THEN n.n / 8000 + 1 END
+        ) AS full_name,
+        'billing' || n.n + 1 || '@demo.example' AS email
+    FROM generate_series(0, %(clients)s::bigint - 1) AS n (n)
     CROSS JOIN part AS p
-    ORDER BY n
+    ORDER BY n.n
     RETURNING id
 )
 

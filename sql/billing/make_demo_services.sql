@@ -14,22 +14,26 @@ WITH part AS (
         ARRAY['KRW', 'USD', 'JPY', 'EUR', 'GBP', 'KWD', 'CHF', 'BHD'] AS currencies
 ),
 
-plain AS (
+numbered AS (
     SELECT
-        n,
-        p.products[1 + n %% 25] || ' ' || p.editions[1 + n / 25 %% 8]
-        || CASE WHEN n >= 200 THEN ' ' || (n / 200 + 1) ELSE '' END AS name,
-        p.currencies[1 + (n + n / 25) %% 8] AS currency,
+        n.n,
+        concat_ws(
+            ' ',
+            p.products[1 + mod(n.n, 25)],
+            p.editions[1 + mod(n.n / 25, 8)],
+            CASE WHEN n.n >= 200 THEN n.n / 200 + 1 END
+        ) AS title,
+        p.currencies[1 + mod(n.n + n.n / 25, 8)] AS currency,
         -- 3 to 152 dollars: Knuth's multiplicative hash, the same on every machine and version.
-        3 + (n * 2654435761 %% 4294967296) * 150 / 4294967296 AS dollars
-    FROM generate_series(0, %(services)s::bigint - 1) AS n
+        3 + mod(n.n * 2654435761, 4294967296) * 150 / 4294967296 AS dollars
+    FROM generate_series(0, %(services)s::bigint - 1) AS n (n)
     CROSS JOIN part AS p
 ),
 
 made AS (
     INSERT INTO billing_service (name, full_price, currency_id)
     SELECT
-        s.name,
+        s.title,
         CASE s.currency
             WHEN 'KRW' THEN s.dollars * 1300 / 1000 * 1000 + 900
             WHEN 'JPY' THEN s.dollars * 150 / 100 * 100 + 80
@@ -37,9 +41,9 @@ made AS (
             WHEN 'BHD' THEN s.dollars * 0.375
             WHEN 'CHF' THEN s.dollars + 0.95
             ELSE s.dollars + 0.99
-        END,
+        END AS full_price,
         s.currency
-    FROM plain AS s
+    FROM numbered AS s
     ORDER BY s.n
     RETURNING id
 )

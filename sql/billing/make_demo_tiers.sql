@@ -2,16 +2,19 @@
 -- params: tiers
 -- returns: made
 WITH service AS (
-    SELECT s.id, row_number() OVER (ORDER BY s.id) - 1 AS place, count(*) OVER () AS services
+    SELECT s.id, row_number() OVER (ORDER BY s.id) - 1 AS place, count(*) OVER () AS total
     FROM billing_service AS s
 ),
 
 made AS (
     INSERT INTO billing_quantitytier (service_id, minimum_quantity, percent)
-    SELECT s.id, (n / s.services + 1) * (n / s.services + 1) * 10, least(90, 3 + 4 * (n / s.services) + s.place %% 3)
-    FROM generate_series(0, %(tiers)s::bigint - 1) AS n
-    INNER JOIN service AS s ON s.place = n %% s.services
-    ORDER BY s.id, n
+    SELECT
+        s.id,
+        10 * (n.n / s.total + 1) * (n.n / s.total + 1) AS minimum_quantity,
+        least(90, 3 + 4 * (n.n / s.total) + mod(s.place, 3)) AS percent
+    FROM generate_series(0, %(tiers)s::bigint - 1) AS n (n)
+    INNER JOIN service AS s ON s.place = mod(n.n, s.total)
+    ORDER BY s.id, n.n
     RETURNING id
 )
 

@@ -1,4 +1,5 @@
--- Turn the instants that passed since the last claim into marks, and put price changes now in force into effect.
+-- Turn the instants that passed since the last claim into marks, and put price changes now in force into effect:
+-- in force by the server's clock, since as of an instant ago a price edited meanwhile would be set back.
 -- Claims wait for each other on the catalogue's row.
 -- params: as_of
 -- returns: marks, written
@@ -18,10 +19,10 @@ marked AS (
     INSERT INTO billing_mark (service_id, plan_id, subscription_ids, reason)
     SELECT i.service_id, i.plan_id, i.subscription_ids, i.reason
     FROM catalogue AS c
-    CROSS JOIN billing_passed_instants(c.marked_until, %(as_of)s::timestamptz) AS i
+    CROSS JOIN billing_passed_instants(coalesce(c.marked_until, '-infinity'), %(as_of)s::timestamptz) AS i
     RETURNING id
 )
 
 SELECT
     (SELECT count(*) FROM marked) AS marks,
-    (SELECT billing_apply_changes(%(as_of)s::timestamptz, NULL, NULL) FROM moved) AS written
+    (SELECT billing_apply_changes(clock_timestamp(), NULL, NULL) FROM moved) AS written

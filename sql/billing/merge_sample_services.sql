@@ -3,10 +3,10 @@
 -- returns: added
 WITH added AS (
     INSERT INTO billing_service (name, full_price, currency_id)
-    SELECT s.name, s.price, 'GBP'
+    SELECT s.title, s.price, 'GBP' AS currency_id
     FROM pg_temp.billing_sample_service AS s
     WHERE s.is_new
-    ORDER BY s.name
+    ORDER BY s.title
     ON CONFLICT (name) DO NOTHING
     RETURNING id
 )

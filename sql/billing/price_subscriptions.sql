@@ -13,27 +13,31 @@ SELECT
     CASE
         WHEN s.price IS NOT NULL AND s.pinned_until > %(as_of)s::timestamptz THEN NULL
         WHEN s.plan_id IS NULL THEN 'it has no plan'
-        WHEN l.refused IS NOT NULL AND l.prices[p.place] IS NULL THEN l.refused
+        -- Without this, a row that came to a pair of service and plan which was staged for no other row, after the
+        -- staging, would be written to null. It carries a mark of its own, for the next run.
+        WHEN l.prices[p.place] IS NULL THEN coalesce(l.refused, 'it changed while the run computed prices')
     END AS refused
 FROM pg_temp.billing_repriced AS s
 LEFT JOIN pg_temp.billing_price AS l ON l.service_id = s.service_id AND l.plan_id = s.plan_id
-CROSS JOIN LATERAL (
+CROSS JOIN LATERAL ( -- noqa: ST05, a lateral subquery cannot be a CTE
     SELECT
         width_bucket(s.quantity, l.minimums) + CASE WHEN l.followed THEN cardinality(l.minimums) * (
             l.plan_versions * (
-                SELECT billing_followed_version(
-                    v.list_values, v.effective, v.follows, v.scopes,
-                    s.started_at, s.renews_at, s.billing_period, %(as_of)s::timestamptz, k.zone
-                )
+                SELECT
+                    billing_followed_version(
+                        v.list_values, v.effective, v.follows, v.scopes,
+                        s.started_at, s.renews_at, s.billing_period, %(as_of)s::timestamptz, k.zone
+                    )
                 FROM pg_temp.billing_list_value AS v
                 CROSS JOIN billing_catalogue AS k
                 WHERE v.service_id = s.service_id
             )
             + (
-                SELECT billing_followed_version(
-                    v.list_values, v.effective, v.follows, v.scopes,
-                    s.started_at, s.renews_at, s.billing_period, %(as_of)s::timestamptz, k.zone
-                )
+                SELECT
+                    billing_followed_version(
+                        v.list_values, v.effective, v.follows, v.scopes,
+                        s.started_at, s.renews_at, s.billing_period, %(as_of)s::timestamptz, k.zone
+                    )
                 FROM pg_temp.billing_list_value AS v
                 CROSS JOIN billing_catalogue AS k
                 WHERE v.plan_id = s.plan_id

@@ -24,30 +24,28 @@ priced AS (
         r.id, r.name, r.currency_id, r.units, r.best_selling, y.minor_units,
         CASE WHEN b.id IS NOT NULL THEN b.new_value WHEN f.id IS NOT NULL THEN f.old_value ELSE r.full_price END
             AS old_value,
-        EXISTS (
-            SELECT 1 FROM billing_pricechange AS c
-            WHERE c.service_id = r.id AND c.effective_at = %(since)s::timestamptz
-        ) AS has_change,
+        x.id IS NOT NULL AS has_change,
         (
             SELECT min(c.effective_at) FROM billing_pricechange AS c
             WHERE c.service_id = r.id AND c.effective_at > %(since)s::timestamptz
         ) AS next_at
     FROM ranked AS r
     LEFT JOIN billing_currency AS y ON y.code = r.currency_id
+    LEFT JOIN billing_pricechange AS x ON x.service_id = r.id AND x.effective_at = %(since)s::timestamptz
     LEFT JOIN LATERAL (
         SELECT c.id, c.new_value
         FROM billing_pricechange AS c
         WHERE c.service_id = r.id AND c.effective_at < %(since)s::timestamptz
         ORDER BY c.effective_at DESC
         LIMIT 1
-    ) AS b ON true
+    ) AS b ON TRUE
     LEFT JOIN LATERAL (
         SELECT c.id, c.old_value
         FROM billing_pricechange AS c
         WHERE c.service_id = r.id
         ORDER BY c.effective_at ASC
         LIMIT 1
-    ) AS f ON true
+    ) AS f ON TRUE
     WHERE %(best_selling)s::bigint IS NULL OR r.best_selling <= %(best_selling)s::bigint
 ),
 

@@ -2,7 +2,7 @@
 CREATE TEMPORARY TABLE billing_sample_client ON COMMIT DROP AS
 SELECT
     o.customer,
-    'Customer ' || o.customer AS name,
+    'Customer ' || o.customer AS title,
     sum(o.quantity * o.price) AS turnover,
     'Online Retail ' || CASE
         WHEN sum(o.quantity * o.price) >= 10000 THEN 'key account'

@@ -5,7 +5,7 @@
 CREATE TEMPORARY TABLE billing_sample_order ON COMMIT DROP AS
 WITH cleaned AS MATERIALIZED (
     SELECT
-        r.line, r.fault,
+        r.line_number, r.fault,
         upper(btrim(r.invoice)) AS invoice,
         nullif(upper(btrim(r.stock_code)), '') AS stock_code,
         nullif(regexp_replace(btrim(r.description), '\s+', ' ', 'g'), '') AS description,
@@ -19,7 +19,7 @@ WITH cleaned AS MATERIALIZED (
 
 checked AS MATERIALIZED (
     SELECT
-        c.line, c.invoice, c.stock_code, c.description, c.customer, c.quantity, c.price, c.invoice_date,
+        c.line_number, c.invoice, c.stock_code, c.description, c.customer, c.quantity, c.price, c.invoice_date,
         CASE
             WHEN c.fault IS NOT NULL THEN c.fault
             WHEN coalesce(c.invoice, '') = '' THEN 'no invoice number'
@@ -32,10 +32,10 @@ checked AS MATERIALIZED (
                 THEN 'price ' || quote_literal(coalesce(left(c.price, 40), ''))
             WHEN
                 coalesce(c.invoice_date, '')
-                !~ '^[1-9][0-9]{{3}}-(0[1-9]|1[012])-(0[1-9]|[12][0-9]|3[01])[ T]([01][0-9]|2[0-3])(:[0-5][0-9]){{1,2}}$'
+                !~ '^[1-9][0-9]{{3}}-(0[1-9]|1[0-2])-([0-2][0-9]|3[01])[ T]([01][0-9]|2[0-3])(:[0-5][0-9]){{1,2}}$'
                 THEN 'date ' || quote_literal(coalesce(left(c.invoice_date, 40), ''))
             WHEN
-                substr(c.invoice_date, 9, 2)::integer > extract(
+                substr(c.invoice_date, 9, 2)::integer NOT BETWEEN 1 AND extract(
                     DAY FROM
                     make_date(substr(c.invoice_date, 1, 4)::integer, substr(c.invoice_date, 6, 2)::integer, 1)
                     + interval '1 month - 1 day'
@@ -47,7 +47,7 @@ checked AS MATERIALIZED (
 
 typed AS (
     SELECT
-        c.line, c.invoice, c.stock_code, c.description, c.customer, c.malformed,
+        c.line_number, c.invoice, c.stock_code, c.description, c.customer, c.malformed,
         CASE WHEN c.malformed IS NULL THEN c.quantity::integer END AS quantity,
         CASE WHEN c.malformed IS NULL THEN c.price::numeric END AS price,
         CASE WHEN c.malformed IS NULL THEN c.invoice_date::timestamp AT TIME ZONE 'Europe/London' END AS ordered_at
@@ -55,7 +55,7 @@ typed AS (
 )
 
 SELECT
-    t.line, t.stock_code, t.description, t.customer, t.quantity, t.price, t.ordered_at, t.malformed AS detail,
+    t.line_number, t.stock_code, t.description, t.customer, t.quantity, t.price, t.ordered_at, t.malformed AS detail,
     CASE
         WHEN t.malformed IS NOT NULL THEN 'malformed'
         WHEN t.invoice LIKE 'C%%' THEN 'cancelled'

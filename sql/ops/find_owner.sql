@@ -1,15 +1,15 @@
 -- Tell whether the session that owns a run is still connected, is busy, and for how many seconds it has been silent.
 -- params: run
--- returns: connected, busy, silent
+-- returns: connected, busy, silence
 SELECT
-    EXISTS (
+    EXISTS(
         SELECT 1 FROM pg_stat_activity AS a
         WHERE a.pid = r.backend_pid AND a.backend_start = r.backend_start
     ) AS connected,
-    EXISTS (
+    EXISTS(
         SELECT 1 FROM pg_stat_activity AS a
         WHERE a.pid = r.backend_pid AND a.backend_start = r.backend_start AND a.state = 'active'
     ) AS busy,
-    extract(epoch FROM clock_timestamp() - r.heartbeat_at)::float AS silent
+    extract(EPOCH FROM clock_timestamp() - r.heartbeat_at)::float AS silence
 FROM ops_run AS r
 WHERE r.id = %(run)s::bigint

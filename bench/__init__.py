@@ -1,0 +1,1 @@
+"""Benchmarks: ours, its peers and the limit of the hardware side by side, in one run, on copies of one database."""

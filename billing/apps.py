@@ -1,6 +1,24 @@
 """Django's entry to the billing domain."""
 
+from typing import Any
+
 from django.apps import AppConfig
+from django.apps import apps as installed
+from django.db.models.functions import Now
+from django.db.models.signals import post_migrate
+
+
+def make_catalogue(using: str, apps: Any = None, **kwargs: Any) -> None:
+    """Make the catalogue's one row where it is missing: after the first `migrate`, and after a `flush`.
+
+    `apps` is the state that was migrated to; a flush hands none, and the models are those of the code. Instants before
+    now need no marks, as there is nothing yet to reprice.
+    """
+    try:
+        catalogue = (apps or installed).get_model("billing", "Catalogue")
+    except LookupError:
+        return  # migrated back to before there was one
+    catalogue.objects.using(using).get_or_create(id=1, defaults={"marked_until": Now()})
 
 
 class BillingConfig(AppConfig):
@@ -8,4 +26,6 @@ class BillingConfig(AppConfig):
     verbose_name = "Billing"
 
     def ready(self) -> None:
-        from billing import jobs  # noqa: F401  # registers them
+        from billing import checks, jobs  # noqa: F401  # registers them
+
+        post_migrate.connect(make_catalogue, sender=self)

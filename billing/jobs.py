@@ -71,6 +71,12 @@ class Reprice(Reconcile):
             release="billing/release_marks.sql",
         )
 
+    def needs_claim(self, params: Params) -> bool:
+        return bool(params["dirty"])
+
+    def backdated(self, params: Params) -> tuple[str, ...]:
+        return ("billing/mark_everything.sql",)
+
     def sql_params(self, params: Params, as_of: Any, run: int | None) -> dict[str, Any]:
         chosen = {f"{name}s": params[name] or None for name in ("service", "plan", "client")}
         return {**chosen, "as_of": as_of, "run": run}

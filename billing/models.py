@@ -4,6 +4,8 @@ What depends on these rows is kept by the database itself (see `sql/billing/`): 
 when its insert commits, and every change of an input marks the subscriptions it touches.
 """
 
+from zoneinfo import available_timezones
+
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
@@ -99,6 +101,12 @@ def default_order() -> list[str]:
     return [Reduction.PROMOTION.value, Reduction.PLAN.value, Reduction.TIER.value]
 
 
+def known_zone(name: str) -> None:
+    """Refuse a name that is no IANA zone; the database refuses what its server does not know."""
+    if name not in available_timezones():
+        raise ValidationError(f"{name!r} is no time zone: write a name such as Asia/Seoul.")
+
+
 class Catalogue(models.Model):
     """The one row that says how reductions combine, and in which zone renewals are counted."""
 
@@ -116,7 +124,10 @@ class Catalogue(models.Model):
         help_text="For the policies 'stack' and 'exclusive': each of promotion, plan, tier once.",
     )
     zone = models.CharField(
-        max_length=64, default="Asia/Seoul", help_text="The zone in which a renewal's month is counted."
+        max_length=64,
+        default="Asia/Seoul",
+        validators=[known_zone],
+        help_text="The zone in which a renewal's month is counted.",
     )
     marked_until = models.DateTimeField(
         default=None, null=True, editable=False, help_text="Instants up to here have been turned into marks."
@@ -338,7 +349,8 @@ class PriceChange(models.Model):
             ),
             _not_negative("new_value", "billing_change_value"),
             models.CheckConstraint(
-                condition=Q(plan__isnull=True) | Q(new_value__lte=100),
+                # A service may lose its price, a plan's discount is always a number.
+                condition=Q(plan__isnull=True) | Q(new_value__isnull=False, new_value__lte=100),
                 name="billing_change_percent",
                 violation_error_message="A percentage lies between 0 and 100.",
             ),

@@ -1,7 +1,6 @@
 """The price rule and the triggers that keep prices, price changes and marks in step with their inputs."""
 
 from django.db import migrations
-from django.db.models.functions import Now
 
 from ops.sql import for_migration
 
@@ -24,18 +23,12 @@ FUNCTIONS = (
 )
 
 
-def make_catalogue(apps, schema_editor):
-    """Make the catalogue's one row; instants before now need no marks, as there is nothing yet to reprice."""
-    catalogue = apps.get_model("billing", "Catalogue")
-    catalogue.objects.using(schema_editor.connection.alias).create(id=1, marked_until=Now())
-
-
 class Migration(migrations.Migration):
     dependencies = [("billing", "0001_initial")]
 
     operations = [
-        migrations.RunPython(make_catalogue, migrations.RunPython.noop),
         migrations.RunSQL(for_migration(*FUNCTIONS), for_migration("billing/drop_functions.sql")),
+        migrations.RunSQL(for_migration("billing/add_zone_check.sql"), for_migration("billing/drop_zone_check.sql")),
         migrations.RunSQL(for_migration("billing/set_fillfactor.sql"), for_migration("billing/drop_fillfactor.sql")),
         migrations.RunSQL(
             for_migration("billing/create_triggers.sql"), for_migration("billing/drop_triggers.sql")

@@ -50,7 +50,10 @@ def parse_instant(text: str) -> datetime:
             if day is None:
                 raise ValueError(f"{text!r} is not a date or date-time")
             value = datetime.combine(day, wall_time())
-    except ValueError as exc:
+        # What can't be told in UTC and in the project's zone alike is no instant: it lies at an end of time.
+        aware = value if timezone.is_aware(value) else value.replace(tzinfo=zone())
+        aware.astimezone(UTC).astimezone(zone())
+    except (ValueError, OverflowError) as exc:
         raise ValueError(f"{text!r} is not an instant: {advice}.") from exc
     if timezone.is_aware(value):
         return value.astimezone(UTC)

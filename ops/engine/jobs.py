@@ -95,6 +95,14 @@ class Reconcile:
         """Return the statements that bind work (such as marks) to a run with these parameters."""
         return None
 
+    def backdated(self, params: Params) -> tuple[str, ...]:
+        """Return statements that a run as of a past instant opens with instead of its claim; none by default."""
+        return ()
+
+    def needs_claim(self, params: Params) -> bool:
+        """Tell whether these parameters make no sense but as of now, with what is claimed now."""
+        return False
+
     def sql_params(self, params: Params, as_of: datetime, run: int | None) -> dict[str, Any]:
         """Return the values for the job's statements; `run` is None for a plan, which claims nothing."""
         return {**params, "as_of": as_of, "run": run}

@@ -5,7 +5,7 @@ A run that was killed is carried on by whoever starts the same job next: from it
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,7 +14,7 @@ from typing import Any
 from django.db import DatabaseError, IntegrityError, transaction
 
 from ops.engine import owner
-from ops.engine.jobs import Claim, Params, Reconcile
+from ops.engine.jobs import Params, Reconcile
 from ops.engine.plan import Guards, Plan, Refused
 from ops.engine.session import Session, in_words
 from ops.models import Run, RunEvent
@@ -99,20 +99,21 @@ def open_run(
     as_of: datetime,
     *,
     verb: Run.Verb,
-    claim: Claim | None = None,
+    opening: Sequence[str] = (),
+    fixed: bool = False,
     reverts: Run | None = None,
 ) -> Run:
-    """Open a run and claim its work in one transaction, or take over the unfinished one that is the same.
+    """Open a run in one transaction with its opening statements, or take over the unfinished one that is the same.
 
-    Raises Refused where another run of the job is unfinished.
+    The same is a run with the same verb and parameters, and the same instant where it is `fixed` by who asks. Raises
+    Refused where another run of the job is unfinished.
     """
     for _ in range(3):
         try:
             with transaction.atomic(using=session.alias):
                 run = record(session, job, params, options, as_of, verb=verb, scope=WHOLE_JOB, reverts=reverts)
-                if claim:
-                    for name in claim.take:
-                        session.execute(name, {"run": run.pk, "as_of": as_of})
+                for name in opening:
+                    session.execute(name, {"run": run.pk, "as_of": as_of})
                 event(session, run, "opened", options.started_from)
                 run.fence = owner.take(session, run)
             return run
@@ -123,7 +124,7 @@ def open_run(
         found = runs.filter(job=job.name, scope=WHOLE_JOB, state__in=Run.UNFINISHED).first()
         if found is not None:
             same = found.verb == verb and found.params == dict(params) and found.reverts_id == (reverts and reverts.pk)
-            return take_over(session, job, found, same=same)
+            return take_over(session, job, found, same=same and (not fixed or found.as_of == as_of))
         # It ended between the two statements: try again.
     raise Refused(f"Runs of {job.name} start and end too fast to open one: try again.")
 

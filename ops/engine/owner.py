@@ -20,6 +20,10 @@ A killed process is seen at once, by its closed connection; an owner that waits 
 """
 
 
+class Taken(Exception):
+    """Another process became the run's owner in the same moment."""
+
+
 def who() -> str:
     """Return user and host of this process."""
     try:
@@ -45,12 +49,12 @@ def constraint(exc: DatabaseError) -> str:
 
 
 def take(session: Session, run: Run) -> int:
-    """Make this session the run's owner and return its new fence; raise RuntimeError where another was faster."""
+    """Make this session the run's owner and return its new fence; raise Taken where another was faster."""
     rows = session.execute(
         "ops/lock_owner.sql", {"run": run.pk, "fence": run.fence, "host": socket.gethostname(), "pid": os.getpid()}
     )
     if not rows:
-        raise RuntimeError(f"Run {run.pk} was taken by another process just now: start the same command again.")
+        raise Taken(f"Run {run.pk} was taken by another process just now: start the same command again.")
     return int(rows[0][0])
 
 

@@ -30,7 +30,9 @@ class NamedRows(forms.Field):
         word = self.model._meta.verbose_name
         found = set()
         for given in values:
-            ids = list(rows.filter(**{self.name_field: given}).values_list("pk", flat=True)[:2])
+            # PostgreSQL keeps no NUL in a text, and psycopg2 sends none.
+            named = rows.none() if "\0" in str(given) else rows.filter(**{self.name_field: given})
+            ids = list(named.values_list("pk", flat=True)[:2])
             if not ids and str(given).isdecimal() and len(str(given)) < 19:
                 ids = list(rows.filter(pk=int(given)).values_list("pk", flat=True))
             if not ids:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
 from ops import clock, sql
@@ -10,6 +10,9 @@ from ops.engine.compiler import Compiler
 from ops.engine.jobs import Reconcile
 from ops.engine.session import Session
 from ops.engine.staging import stage_difference
+
+EXACT = Context(prec=100)
+"""Digits enough for any sum of money; Python's default of 28 would round the largest."""
 
 LARGEST = 10
 REFUSED_SHOWN = 20
@@ -99,7 +102,7 @@ def make(session: Session, compiler: Compiler, values: dict[str, Any], *, holds:
         plan.held += held
         plan.refusals += refusals
         if before is not None:
-            plan.amounts.append(Amount(currency, before, before + change))
+            plan.amounts.append(Amount(currency, before, EXACT.add(before, change)))
         if percent is not None:
             plan.row_percent = max(percent, plan.row_percent or Decimal(0))
     if plan.refusals:

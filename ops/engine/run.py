@@ -68,7 +68,7 @@ def plan_only(job: Reconcile, params: Params, options: Options, as_of: datetime 
 def apply(job: Reconcile, params: Params, options: Options, as_of: datetime | None = None) -> tuple[Run, Plan]:
     """Bring the rows in line, or carry on the run that was doing so; return the run, done, and its plan.
 
-    `as_of` may lie in the past, but then the run claims no marks; it may not lie in the future.
+    `as_of` may lie in the past, but then the run claims no marks (and may leave some); it may not lie in the future.
     """
     session = Session(options.database)
     with trouble(f"Applying {job.name}"):
@@ -78,8 +78,13 @@ def apply(job: Reconcile, params: Params, options: Options, as_of: datetime | No
                 f"{clock.shown(as_of)} lies in the future, and an instant in the future is for plans only: "
                 "add --dry-run, or leave --as-of out."
             )
-        claim = job.claim(params) if as_of is None else None
-        run = open_run(session, job, params, options, as_of or now, verb=Run.Verb.APPLY, claim=claim)
+        if as_of is not None and job.needs_claim(params):
+            raise Refused(f"{job.describe(params)}: this takes what is marked as of now: leave --as-of out.")
+        claim = job.claim(params)
+        opening = job.backdated(params) if as_of else claim.take if claim else ()
+        run = open_run(
+            session, job, params, options, as_of or now, verb=Run.Verb.APPLY, opening=opening, fixed=as_of is not None
+        )
         return _carry(session, job, run, options)
 
 
@@ -102,7 +107,7 @@ def _carry(session: Session, job: Reconcile, run: Run, options: Options) -> tupl
             guard(plan, options.guards, job)
             if plan.changes and options.confirm and not options.confirm(plan):
                 raise Declined(f"Declined: run {run.pk} changed nothing.")
-        _lift_moot_holds(session, job, run)
+        _lift_moot_holds(session, job, run, options)
         if plan.changes and run.atomic:
             with transaction.atomic(using=session.alias):
                 _writer(session, job, run, plan, options).write()
@@ -142,11 +147,12 @@ def _writer(session: Session, job: Reconcile, run: Run, plan: Plan, options: Opt
     )
 
 
-def _lift_moot_holds(session: Session, job: Reconcile, run: Run) -> None:
+def _lift_moot_holds(session: Session, job: Reconcile, run: Run, options: Options) -> None:
     """Forget the holds of rows for which something else is wanted by now: their inputs have changed."""
     if _holds(session, job):
         compiler = Compiler(job, run.params, session.connection)
-        session.execute(compiler.lift_moot_holds(), _values(job, run, claimed=True))
+        with session.transaction(lock_timeout=options.lock_timeout, statement_timeout=0):
+            session.execute(compiler.lift_moot_holds(), _values(job, run, claimed=True))
 
 
 def _finish_plan(session: Session, run: Run) -> None:
@@ -173,11 +179,13 @@ def statements(job: Reconcile, params: Params, options: Options, as_of: datetime
                 return "\n".join(row[0] for row in session.execute(reading, values))
         session.connection.ensure_connection()
         parts: list[tuple[str, Composable]] = [
-            (staged.statement, SQL(sql.load(staged.statement).body)) for staged in job.staged(params)
+            (staged.statement, sql.load(staged.statement).compose()) for staged in job.staged(params)
         ]
         parts += [
             ("plan", compiler.totals(holds=False)),
             ("the rows of one window that differ", compiler.difference(holds=False, after=None, upto=None, slot=0)),
             ("one batch", compiler.batch()),
         ]
-        return "\n\n".join(f"-- {name}\n{part.as_string(session.connection.connection)};" for name, part in parts)
+        texts = [f"-- {name}\n{part.as_string(session.connection.connection)};" for name, part in parts]
+        # To be read: a percent sign is doubled for the driver only.
+        return "\n\n".join(texts).replace("%%", "%")

@@ -259,10 +259,15 @@ def test_promotions_overlap_where_a_pair_has_both(shop: Shop, first: str, second
     clash = all(a[key] is None or b[key] is None or a[key] == b[key] for key in ("service", "plan"))
     promotion(shop, **a).save()
     if clash:
+        assert sentences(promotion(shop, **b)) == [
+            "Another promotion of this priority overlaps it; choose another priority."
+        ]
         with refused("billing_promotion_no_overlap"):
             promotion(shop, **b).save()
+        promotion(shop, **b, priority=1).full_clean()
         promotion(shop, **b, priority=1).save()
     else:
+        promotion(shop, **b).full_clean()
         promotion(shop, **b).save()
     assert Promotion.objects.count() == 2
 
@@ -319,6 +324,10 @@ def test_full_clean_says_it_in_a_sentence(shop: Shop) -> None:
     assert sentences(promotion(shop, ends_at=START)) == ["A promotion ends after it starts."]
     assert sentences(change(shop, service=None)) == ["State either a service or a plan."]
     assert sentences(change(shop, service=shop.service, plan=shop.plan)) == ["State either a service or a plan."]
+    assert sentences(currency(shop, minor_units=5)) == ["A currency has at most 4 decimals."]
+    assert sentences(currency(shop, code="eur")) == ["A currency's code is three capital letters, such as KRW."]
+    assert sentences(tier(shop, minimum_quantity=0)) == ["A tier begins at a quantity of at least 1."]
+    assert sentences(shop.new(quantity=0)) == ["A quantity is at least 1."]
     order = Catalogue(reduction_order=["plan", "plan", "tier"])
     assert "State each of promotion, plan and tier exactly once." in sentences(order)
 

@@ -209,6 +209,15 @@ def test_only_those_still_at_the_old_price_follow_an_unchanged_one(shop: Shop) -
     assert price_of(shop, later, started_at=later) == 150
 
 
+def test_unchanged_asks_what_was_paid_just_before_even_at_a_renewal(shop: Shop) -> None:
+    """The renewal adopts 120 at the very instant at which 150 is for those who paid 120 already: this one paid 100."""
+    PriceChange.objects.create(service=shop.service, new_value=120, effective_at=TENTH, follow="renewal")
+    PriceChange.objects.create(service=shop.service, new_value=150, effective_at=RENEWAL, scope="unchanged")
+    assert price_of(shop, RENEWAL - TICK, renews_at=TWENTIETH) == 100
+    assert price_of(shop, RENEWAL, renews_at=TWENTIETH) == 120
+    assert price_of(shop, RENEWAL, renews_at=TENTH) == 150  # renewed on the 10th, so it paid 120
+
+
 def test_a_change_that_all_follow_at_once_sweeps_away_what_came_before(shop: Shop) -> None:
     for days, value, follow in ((0, 120, "never"), (1, 150, "renewal"), (2, 90, "at_once")):
         PriceChange.objects.create(

@@ -301,4 +301,4 @@ def server_now() -> datetime:
     """Return the server's clock."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
-        return cursor.fetchone()[0]  # type: ignore[no-any-return]
+        return cursor.fetchone()[0]  # type: ignore[no-any-return]  # a timestamptz

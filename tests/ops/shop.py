@@ -5,18 +5,22 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import psycopg2
+from django.core.management import call_command
+from django.core.management.base import CommandError
 from django.db import connection
 from django.db.models.functions import Now
 
-from billing.models import Catalogue, Subscription
+from billing.models import Catalogue, Mark, Subscription
 from ops.engine import jobs
 from ops.engine.jobs import Reconcile
 from ops.engine.lifecycle import Options
-from ops.models import Run
+from ops.models import Changeset, Run
 
 ROOT = Path(__file__).resolve().parents[2]
 EVERYTHING: dict[str, Any] = {"client": [], "dirty": False, "plan": [], "service": []}
@@ -74,6 +78,13 @@ def changed_rows(run: Run) -> list[tuple[str, str, str]]:
     return rows
 
 
+def untouched(before: dict[int, str]) -> None:
+    """Assert that nothing was changed but the record of what was tried."""
+    assert prices() == before
+    assert not Changeset.objects.exists()
+    assert not Mark.objects.filter(run_id__isnull=False).exists()
+
+
 @contextmanager
 def other_connection() -> Iterator[Any]:
     """Open a second connection to the test database, in autocommit until told otherwise."""
@@ -94,6 +105,26 @@ def environment(**more: str) -> dict[str, str]:
     found = {**os.environ, "DATABASE_URL": "", "DB_HOST": settings["HOST"], "DB_PORT": str(settings["PORT"] or "")}
     found |= {"DB_NAME": settings["NAME"], "DB_USER": settings["USER"] or "", "DB_PASS": settings["PASSWORD"] or ""}
     return {**found, **more}
+
+
+@dataclass(frozen=True)
+class Said:
+    """How a command ended: exit code, what it printed, what it noted, and the sentence of its error."""
+
+    code: int
+    out: str
+    err: str
+    error: str
+
+
+def command(*words: str) -> Said:
+    """Run a command in this process."""
+    out, err = StringIO(), StringIO()
+    try:
+        call_command(*words, stdout=out, stderr=err)
+    except CommandError as exc:
+        return Said(exc.returncode, out.getvalue(), err.getvalue(), str(exc))
+    return Said(0, out.getvalue(), err.getvalue(), "")
 
 
 def manage(*words: str, **more: str) -> subprocess.Popen[str]:

@@ -1,6 +1,7 @@
 """A run from end to end on two connections: what it writes, whom it waits for, and how it stops."""
 
 import threading
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -361,3 +362,17 @@ def test_a_run_inside_a_callers_transaction_goes_with_it() -> None:
         transaction.set_rollback(True)
     assert prices() == before
     assert Run.objects.count() == 0
+
+
+def test_a_run_as_of_the_past_leaves_its_rows_to_the_next_dirty_run() -> None:
+    make_shop()
+    raise_prices()
+    reprice()
+    after = prices()
+    past = Service.objects.order_by("pk")[0].price_changes.order_by("effective_at")[0].effective_at
+    done, _ = engine.apply(job(), EVERYTHING, small(), past - timedelta(seconds=1))
+    assert (done.changed, prices() == after) == (400, False)
+    reprice(dirty=True)
+    assert prices() == after
+    with pytest.raises(Refused, match="leave --as-of out"):
+        engine.apply(job(), {**EVERYTHING, "dirty": True}, small(), past)

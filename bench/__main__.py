@@ -12,10 +12,10 @@ os.environ.setdefault("SETWISE_EMBEDDED", "bench")
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup()
 
-from bench import lab  # noqa: E402  # Django first
-from bench.lab import HERE, Measured  # noqa: E402
-from billing.demo import Sizes  # noqa: E402
-from ops.management import display  # noqa: E402
+from bench import lab  # noqa: E402 - Django first
+from bench.lab import HERE, Measured  # noqa: E402 - Django first
+from billing.demo import Sizes  # noqa: E402 - Django first
+from ops.management import display  # noqa: E402 - Django first
 
 SAMPLED = {"save_loop": 10_000, "task_per_row": 10_000, "bulk_update": 100_000, "pgbulk_update": 100_000}
 

@@ -28,7 +28,7 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.RunSQL(for_migration(*FUNCTIONS), for_migration("billing/drop_functions.sql")),
-        migrations.RunSQL(for_migration("billing/add_zone_check.sql"), for_migration("billing/drop_zone_check.sql")),
+        migrations.RunSQL(for_migration("billing/set_zone_check.sql"), for_migration("billing/drop_zone_check.sql")),
         migrations.RunSQL(for_migration("billing/set_fillfactor.sql"), for_migration("billing/drop_fillfactor.sql")),
         migrations.RunSQL(
             for_migration("billing/create_triggers.sql"), for_migration("billing/drop_triggers.sql")

@@ -11,7 +11,7 @@ from django.db.migrations.loader import MigrationLoader
 from ops import sql
 from ops.engine.session import Session
 
-_FUNCTION = re.compile(r"CREATE OR REPLACE FUNCTION (\w+)\(.*?AS \$body\$(.*)\$body\$$", re.DOTALL)
+_FUNCTION = re.compile(r"CREATE\b.*? FUNCTION (\w+)\(.*?AS \$body\$(.*)\$body\$$", re.DOTALL)
 
 
 def functions() -> dict[str, tuple[str, str]]:
@@ -49,7 +49,8 @@ def the_price_rule_is_that_of_the_files(databases: Sequence[str] | None = None, 
                     f"The price rule in database {alias!r} differs from {listed}.",
                     hint=(
                         "Add a migration with migrations.RunSQL(for_migration(..)) of these files (as in "
-                        "billing/migrations/0002_pricing.py), then run 'manage.py migrate'."
+                        "billing/migrations/0002_pricing.py), then run 'manage.py migrate'; a database for development "
+                        "can be made anew instead."
                     ),
                     id="billing.E001",
                 )

@@ -100,32 +100,43 @@ def _amount(amount: Mapping[str, Any]) -> tuple[str, ...]:
     return (amount["currency"] or "(none)", *texts, "0.00" if after == before else percent)
 
 
-def _change(row: Mapping[str, Any], *, counts_money: bool) -> list[object]:
-    """Return one of a plan's rows as cells, its old and new value alike."""
-    cells = dict(row)
-    if counts_money and not isinstance(row["old"], dict):
-        cells["old"], cells["new"] = monies(row["old"], row["new"])
-    return [
-        ", ".join(f"{k}={v}" for k, v in cell.items()) if isinstance(cell, dict) else cell for cell in cells.values()
-    ]
+def _rows(title: str, found: Sequence[Mapping[str, Any]], labels: Sequence[str], terminal: bool) -> str:
+    """Return a plan's rows as a table: the key, what names the row, then old and new value (alike) or the reason."""
+    # jsonb keeps no order, so a plan read back has its names in any.
+    last = [name for name in ("old", "new", "reason") if name in found[0]]
+    names = ["key", *(name for name in labels if name in found[0])]
+    names += [name for name in found[0] if name not in (*names, *last)] + last
+    return table(title, names, [[row[name] for name in names] for row in found], ("key", "old", "new"), terminal)
 
 
-def plan(found: Mapping[str, Any], *, rows: str, terminal: bool) -> str:
-    """Return a plan (`Plan.as_json()`, what a run's record keeps) as a person reads it; `rows` says what they are."""
-    lines = [
-        f"Looked at {found['looked_at']:,} {rows}: {found['changes']:,} would change, "
-        f"{found['held']:,} held, {found['refusals']:,} refused."
-    ]
+def _alike(row: Mapping[str, Any], counts_money: bool) -> dict[str, Any]:
+    """Return a row with its old and new value as text: one amount each, or several columns."""
+    old, new = row["old"], row["new"]
+    if isinstance(old, dict):
+        old, new = (", ".join(f"{name} {value}" for name, value in values.items()) for values in (old, new))
+    elif counts_money:
+        old, new = monies(old, new)
+    return {**row, "old": old, "new": new}
+
+
+def plan(found: Mapping[str, Any], *, rows: str, labels: Sequence[str] = (), terminal: bool) -> str:
+    """Return a plan (`Plan.as_json()`, what a run's record keeps) as a person reads it.
+
+    `rows` says what they are, `labels` in which order to show what names one.
+    """
+    told = f"{found['changes']:,} would change, {found['held']:,} held, {found['refusals']:,} refused."
+    lines = [f"Looked at {found['looked_at']:,} {rows}: {told}"]
     if found["amounts"]:
         columns = ("currency", "before", "after", "difference", "%")
         lines.append(table("Amounts", columns, [_amount(a) for a in found["amounts"]], columns[1:], terminal))
     if found["largest"]:
-        cells = [_change(row, counts_money=bool(found["amounts"])) for row in found["largest"]]
-        lines.append(table("Largest changes", tuple(found["largest"][0]), cells, ("key", "old", "new"), terminal))
+        counts_money = bool(found["amounts"])
+        lines.append(
+            _rows("Largest changes", [_alike(row, counts_money) for row in found["largest"]], labels, terminal)
+        )
     if found["refused"]:
         of = f"The first {len(found['refused'])} refused" if len(found["refused"]) < found["refusals"] else "Refused"
-        cells = [list(row.values()) for row in found["refused"]]
-        lines.append(table(of, tuple(found["refused"][0]), cells, ("key",), terminal))
+        lines.append(_rows(of, found["refused"], labels, terminal))
     return "\n".join(lines)
 
 

@@ -79,6 +79,10 @@ class EngineCommand(BaseCommand):
 
     _asking = False
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._stop = threading.Event()
+
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         """Return the parser; Django gives no other way to choose its class."""
         parser = super().create_parser(prog_name, subcommand, **kwargs)
@@ -95,13 +99,14 @@ class EngineCommand(BaseCommand):
         """Turn the engine's exceptions into CommandError with their exit code."""
         from django.db import Error
 
-        from ops.engine import jobs, parameters, plan, run, session
+        from ops.engine import jobs, owner, parameters, plan, run, session
 
         codes: dict[type[Exception], int] = {
             parameters.BadParameters: USAGE,
             jobs.UnknownJob: USAGE,
             plan.Refused: REFUSED,
             run.Declined: REFUSED,
+            owner.Taken: REFUSED,
             run.Stopped: STOPPED,
             run.Failed: FAILED,
             session.DatabaseTrouble: FAILED,
@@ -121,7 +126,7 @@ class EngineCommand(BaseCommand):
     @contextmanager
     def interruptible(self) -> Iterator[threading.Event]:
         """Let the first Ctrl-C (or TERM) ask for a stop after the batch; the second leaves at once."""
-        stop = threading.Event()
+        stop = self._stop = threading.Event()
         if threading.current_thread() is not threading.main_thread():
             yield stop
             return
@@ -143,10 +148,13 @@ class EngineCommand(BaseCommand):
         """Ask for consent at a terminal; with --no-input it is given. Ctrl-C and Ctrl-D are a no."""
         if no_input:
             return True
-        self.stdout.write(f"\n{question} [y/N] ", ending="")
-        self.stdout.flush()
+        if self._stop.is_set():
+            return False
+        # Before the question is seen: whoever answers it by Ctrl-C may be quick.
         self._asking = True
         try:
+            self.stdout.write(f"{question} [y/N] ", ending="")
+            self.stdout.flush()
             return sys.stdin.readline().strip().lower() in ("y", "yes")
         except KeyboardInterrupt:
             self.stdout.write("")
@@ -154,12 +162,37 @@ class EngineCommand(BaseCommand):
         finally:
             self._asking = False
 
-    def must_not_guess(self, *, no_input: bool, quiet: bool, or_else: str = ", or --dry-run to see the plan only") -> None:
+    def must_not_guess(
+        self, *, no_input: bool, quiet: bool = False, or_else: str = ", or --dry-run to see the plan only"
+    ) -> None:
         """Refuse to write where nobody can be asked, or --json leaves no room to, and nobody said --no-input."""
         if no_input or (self.interactive() and not quiet):
             return
         why = "--json prints one object and asks nothing" if quiet else "There is no terminal to ask at"
         raise CommandError(f"{why}: add --no-input to write{or_else}.", returncode=USAGE)
+
+    def show_plan(self, found: "Plan", job: "Reconcile", database: str) -> None:
+        """Print a plan, and whose holds it respects."""
+        from ops.engine import jobs
+        from ops.management import display
+
+        rows, labels = jobs.words(job.name)
+        self.stdout.write(display.plan(found.as_json(), rows=rows, labels=labels, terminal=self.stdout.isatty()))
+        if found.held:
+            self.stdout.write(f"\n{held_by(database, job)}")
+        self.stdout.write("")
+
+    def confirming(self, job: "Reconcile", options: dict[str, Any]) -> "Callable[[Plan], bool]":
+        """Return the function that shows a plan and asks whether to write it."""
+
+        def confirm(found: "Plan") -> bool:
+            from ops.management import display
+
+            if not options["json"]:
+                self.show_plan(found, job, options["database"])
+            return self.ask(f"Write {display.count(found.changes, 'row')}?", no_input=options["no_input"])
+
+        return confirm
 
     def print_json(self, document: dict[str, Any]) -> None:
         """Print one JSON object."""
@@ -241,38 +274,12 @@ class JobCommand(EngineCommand):
         if not writes:
             self.judge(found, settings.guards, job, check=options["check"])
 
-    def show_plan(self, found: "Plan", job: "Reconcile", database: str) -> None:
-        """Print a plan, and whose holds it respects."""
-        from ops.engine import changeset
-        from ops.management import display
-
-        rows = str(job.target._meta.verbose_name_plural)
-        self.stdout.write(display.plan(found.as_json(), rows=rows, terminal=self.stdout.isatty()))
-        if found.held:
-            runs = changeset.holding(database, job)
-            self.stdout.write(
-                f"\nHeld since run {' and '.join(map(str, runs))} took them back: "
-                f"'manage.py runs lift {runs[0] if len(runs) == 1 else 'ID'}' lets the next run take them again."
-            )
-
     def show_refused(self, found: "Plan", job: "Reconcile", options: dict[str, Any]) -> None:
         """Print the plan that was refused; the sentence that says why comes after it."""
         if options["json"]:
             self.print_json({"run": None, "job": job.name, "state": "refused", "changed": 0, **found.as_json()})
         else:
             self.show_plan(found, job, options["database"])
-
-    def confirming(self, job: "Reconcile", options: dict[str, Any]) -> "Callable[[Plan], bool]":
-        """Return the function that shows a plan and asks whether to write it."""
-
-        def confirm(found: "Plan") -> bool:
-            from ops.management import display
-
-            if not options["json"]:
-                self.show_plan(found, job, options["database"])
-            return self.ask(f"Write {display.count(found.changes, 'row')}?", no_input=options["no_input"])
-
-        return confirm
 
     def show_written(self, record: Any, found: "Plan", job: "Reconcile", options: dict[str, Any]) -> None:
         """Print what an apply has done; its plan was shown before it, unless there was nothing to ask."""
@@ -303,11 +310,24 @@ class JobCommand(EngineCommand):
         if check and found.changes:
             from ops.management import display
 
-            raise CommandError(
-                f"{display.count(found.changes, 'row')} differ from what they ought to be: "
-                f"'manage.py {self.name}' mends that.",
-                returncode=FOUND,
-            )
+            rows = display.count(found.changes, "row")
+            raise CommandError(f"{rows} would change: 'manage.py {self.name}' mends that.", returncode=FOUND)
+
+
+def held_by(database: str, job: "Reconcile") -> str:
+    """Say which reverts hold rows of a job, and how to lift that."""
+    from django.db.models import Exists, OuterRef
+
+    from ops.models import Hold, Run
+
+    holds = Hold.objects.using(database).filter(run=OuterRef("pk"), job=job.name)
+    runs = Run.objects.using(database).filter(Exists(holds), verb=Run.Verb.REVERT).order_by("pk")
+    found = [str(pk) for pk in runs.values_list("pk", flat=True)]
+    which = f"run {found[0]}" if len(found) == 1 else f"runs {', '.join(found)}"
+    return (
+        f"Held rows were taken back by {which}: 'manage.py runs lift {found[0] if len(found) == 1 else 'ID'}' lets "
+        "the next run take them again."
+    )
 
 
 def verbs(parser: CommandParser) -> dict[str, CommandParser]:

@@ -9,11 +9,24 @@ from io import StringIO
 from typing import Any
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.test import Client as Browser
 
-from billing.models import Catalogue, Client, Currency, Mark, Plan, QuantityTier, Service, Subscription
+from billing.models import (
+    Catalogue,
+    Client,
+    Currency,
+    Mark,
+    Plan,
+    PriceChange,
+    Promotion,
+    QuantityTier,
+    Service,
+    Subscription,
+)
 
 LONG_AGO = datetime(2020, 1, 31, 1, tzinfo=UTC)
 
@@ -112,3 +125,22 @@ def settle() -> None:
     assert marks() == set()
     found = reprice("--check")
     assert (found["looked_at"], found["changes"], found["refused"]) == (Subscription.objects.count(), 0, [])
+
+
+@pytest.fixture
+def browser(db: None) -> Browser:
+    """A browser in which a superuser is logged in."""
+    browser = Browser()
+    browser.force_login(get_user_model().objects.create_superuser("admin", password="x"))
+    return browser
+
+
+@pytest.fixture
+def full(shop: Shop, browser: Browser) -> Shop:
+    """A shop with a row of every model."""
+    # To the second, as the admin's forms have it.
+    now = datetime.now(UTC).replace(microsecond=0)
+    Promotion.objects.create(name="Spring", service=shop.service, percent=5, starts_at=now)
+    PriceChange.objects.create(service=shop.service, new_value=110, effective_at=now + timedelta(days=30))
+    Mark.objects.create(reason="test", subscription_ids=list(range(1, 101)))
+    return shop

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -143,3 +144,11 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     """Return exit code, output and errors of a process that is let run to its end."""
     out, err = process.communicate(timeout=60)
     return process.returncode, out, err
+
+
+def wait_until(what: str, **where: object) -> None:
+    """Wait until there is such a run; fail after half a minute."""
+    deadline = time.monotonic() + 30
+    while not Run.objects.filter(**where).exists():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)

@@ -30,4 +30,4 @@ class Command(EngineCommand):
         if verb not in VERBS:
             raise CommandError(f"There is no verb {verb!r}; there is: {', '.join(VERBS)}.", returncode=USAGE)
         with self.outcome():
-            getattr(run_verbs, verb if verb != "list" else "list_runs")(self, options)
+            getattr(run_verbs, verb if verb != "list" else "list_runs")(self, {**options, "verb": verb})

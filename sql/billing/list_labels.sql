@@ -1,7 +1,7 @@
--- Name subscriptions for a person: client, service and plan.
+-- Name subscriptions for a person: client, service, plan and the currency of the price.
 -- params: keys
--- returns: id, client, service, plan
-SELECT s.id, c.name AS client, v.name AS service, p.name AS plan
+-- returns: id, client, service, plan, currency
+SELECT s.id, c.name AS client, v.name AS service, p.name AS plan, v.currency_id AS currency
 FROM billing_subscription AS s
 INNER JOIN billing_client AS c ON c.id = s.client_id
 INNER JOIN billing_service AS v ON v.id = s.service_id

@@ -42,7 +42,7 @@ def test_dry_run_prints_the_plan_and_writes_nothing() -> None:
     assert said.out.startswith(AMOUNTS)
     assert said.out.endswith(f"\n\nRun {last().pk}: planned, nothing was written.\n")
     largest = Subscription.objects.filter(service__name="service 20").order_by("pk")[2]
-    row = f"{largest.pk}  {largest.client.name}  service 20  plan 4  101.920  109.054"
+    row = f"{largest.pk}  {largest.client.name}  service 20  plan 4  KWD       101.920  109.054"
     assert row in [line.strip() for line in said.out.splitlines()]
     assert max(map(len, said.out.splitlines())) <= 80
     untouched(before)

@@ -94,7 +94,7 @@ def test_show_tells_who_what_when_the_plan_and_the_events() -> None:
     assert re.search(r"^KWD +110,145.676 +117,855.705 +\+7,710.029 +\+7.00$", said.out, re.MULTILINE)
     # What names a row comes in the order of the plan, though jsonb keeps none.
     heading = said.out.partition("Largest changes\n")[2].splitlines()[0]
-    assert heading.split() == ["key", "client", "service", "plan", "old", "new"]
+    assert heading.split() == ["key", "client", "service", "plan", "currency", "old", "new"]
     events = said.out.partition("\nEvents\n")[2].splitlines()
     assert [line.split()[3] for line in events[2:]] == ["opened", "done"]
     assert max(map(len, said.out.splitlines())) <= 80

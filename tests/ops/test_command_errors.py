@@ -156,7 +156,7 @@ def test_a_missing_price_refuses_the_run_and_names_the_rows() -> None:
     table = said.out.partition("\nRefused\n")[2].splitlines()
     assert table[0].split() == ["key", "client", "service", "plan", "currency", "reason"]
     assert [int(line.split()[0]) for line in table[2:22]] == keys
-    assert {line.split("  ")[-1] for line in table[2:22]} == {"its service has no price"}
+    assert {line.split("  ")[-1].strip() for line in table[2:22]} == {"its service has no price"}
     assert last().state == "refused"
     planned = command("reprice", "--dry-run")
     assert (planned.code, planned.err) == (0, f"A run of this plan would be refused. {sentence}\n")

@@ -226,6 +226,7 @@ CONTENDERS = {
         task_per_row,
         ours,
         ours_sweep,
+        own_select,
         ours_one_service,
     )
 }

@@ -127,7 +127,14 @@ class Compiler:
             present, wanted, self.target, self._match("t", "w")
         )
 
-    def rows(self, *, holds: bool, after: Sequence[str] | None = None, upto: Sequence[str] | None = None) -> Composable:
+    def rows(
+        self,
+        *,
+        holds: bool,
+        after: Sequence[str] | None = None,
+        upto: Sequence[str] | None = None,
+        keys: Sequence[Sequence[str]] | None = None,
+    ) -> Composable:
         """Return a SELECT over the rows looked at: key, version, before_i, after_i, differs, held, refused, money."""
         columns = self.job.columns
         given: list[Composable] = [*self.key_of("w"), ident("w", "version")]
@@ -138,10 +145,13 @@ class Compiler:
         if self.job.money:
             given.append(SQL("w.{} AS times").format(ident(self.job.money.times)))
             given.append(SQL("w.{} AS currency").format(ident(self.job.money.currency)))
+        bounds = self.within("w", after, upto)
+        if keys is not None:
+            # Below the fence, so that only these rows are computed.
+            listed = comma([self.key_literal(key) for key in keys])
+            bounds = SQL("{} IN ({})").format(_row(self.key_of("w")), listed)
         # OFFSET 0 is a fence: without it the planner computes a wanted value anew wherever it is named below.
-        source = SQL("(SELECT {} FROM {} WHERE {} OFFSET 0) AS w").format(
-            comma(given), self._source(), self.within("w", after, upto)
-        )
+        source = SQL("(SELECT {} FROM {} WHERE {} OFFSET 0) AS w").format(comma(given), self._source(), bounds)
         casts = [SQL("w.{}::{}").format(ident(f"raw_{i}"), kind) for i, kind in enumerate(self.types)]
         # The cast decides (a value is what the column can hold), but only where the plain test sees a difference.
         differs = SQL(" OR ").join(
@@ -304,7 +314,7 @@ class Compiler:
             "SELECT {key} FROM {target} AS t INNER JOIN {difference} AS d ON {match} "
             "WHERE d.slot >= %(slot_from)s AND d.slot < %(slot_upto)s AND NOT EXISTS ("
             "SELECT 1 FROM ops_changeset AS c CROSS JOIN unnest({written}) AS u ({names}) "
-            "WHERE c.run_id = %(run)s AND c.batch = %(batch)s AND {same}) "
+            "WHERE c.run_id = %(run)s AND c.batch = %(number)s AND {same}) "
             "ORDER BY {order} FOR NO KEY UPDATE OF t"
         ).format(
             key=self.key_text("t"),
@@ -319,18 +329,14 @@ class Compiler:
 
     def stragglers(self, keys: Sequence[Sequence[str]], *, holds: bool) -> Composable:
         """Return the statement that computes the locked rows anew and writes them where they still differ."""
-        listed = comma([self.key_literal(key) for key in keys])
-        bounds = self.rows(holds=holds, after=None, upto=None)
         return SQL(
             "WITH written AS (UPDATE {target} AS t SET {sets} FROM ({rows}) AS d "
-            "WHERE {match} AND d.differs AND NOT d.held AND {key} IN ({listed}) RETURNING {returned}) {changeset}"
+            "WHERE {match} AND d.differs AND NOT d.held RETURNING {returned}) {changeset}"
         ).format(
             target=self.target,
             sets=self._sets(),
-            rows=bounds,
+            rows=self.rows(holds=holds, keys=keys),
             match=self._match("t", "d"),
-            key=_row(self.key_of("d")),
-            listed=listed,
             returned=self._returned(),
             changeset=self._changeset(SQL("written")),
         )

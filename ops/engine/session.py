@@ -64,15 +64,20 @@ class Session:
         with transaction.atomic(using=self.alias):
             if snapshot and len(self.connection.atomic_blocks) == 1:
                 self.execute("ops/set_snapshot.sql")
-            self.execute(
-                "ops/set_limits.sql",
-                {
-                    "lock_timeout": f"{lock_timeout}ms",
-                    "statement_timeout": f"{statement_timeout}ms",
-                    "ordered": ordered,
-                },
-            )
+            self._limit(lock_timeout, statement_timeout, ordered=ordered)
             yield
+
+    def _limit(self, lock_timeout: int, statement_timeout: int, *, ordered: bool) -> None:
+        values = {
+            "lock_timeout": f"{lock_timeout}ms",
+            "statement_timeout": f"{statement_timeout}ms",
+            "ordered": ordered,
+        }
+        self.execute("ops/set_limits.sql", values)
+
+    def unordered(self, *, lock_timeout: int, statement_timeout: int) -> None:
+        """Let the rest of an ordered transaction join as the planner likes."""
+        self._limit(lock_timeout, statement_timeout, ordered=False)
 
 
 def sqlstate(exc: BaseException) -> str:

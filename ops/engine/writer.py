@@ -50,6 +50,8 @@ class Writer:
         run = self.run
         if run.high_water is None:
             rows = self.session.execute(self.compiler.high_water())
+            if not rows:
+                return  # all rows were deleted since the plan
             run.high_water = rows[0][0]
             run.save(using=self.session.alias, update_fields=["high_water"])
         assert run.high_water is not None
@@ -130,7 +132,7 @@ class Writer:
 
     def _who_blocks(self, slot: int, upto: int) -> str:
         try:
-            with self._limits(ordered=True):
+            with self._limits():
                 found = self.session.execute(self.compiler.blockers(), {"slot_from": slot, "slot_upto": upto})
         except DatabaseError:
             return ""
@@ -150,18 +152,24 @@ class Writer:
         with self._limits(ordered=True):
             rows = session.execute(self.compiler.batch(), batch)
             changed, batches = (rows[0][0], 1) if rows else (0, 0)
-            missed = count_difference(session, slot, upto) > changed
-            moved = session.execute(self.compiler.lock_stragglers(), batch) if missed else []
-            if moved:
-                # Somebody else wrote these rows since the window was staged: compute them from what they are now.
-                batch["batch"] += batches
-                late = session.execute(
-                    self.compiler.stragglers([row[0] for row in moved], holds=self.holds), {**self.values, **batch}
-                )
-                changed += late[0][0] if late else 0
+            if count_difference(session, slot, upto) > changed:
+                late = self._write_stragglers({**batch, "number": run.batches + 1, "batch": run.batches + 1 + batches})
+                changed += late
                 batches += 1 if late else 0
             checkpoint(session, run, cursor, changed=changed, batches=batches)
         run.cursor = cursor
         run.changed += changed
         run.batches += batches
         self.options.progress(run.changed, max(self.total, run.changed))
+
+    def _write_stragglers(self, batch: dict[str, Any]) -> int:
+        """Write the rows of a batch that somebody else wrote since the window was staged, from what they are now."""
+        options = self.options
+        # They are found by comparing arrays of keys; row by row that would take the square of a batch's rows.
+        self.session.unordered(lock_timeout=options.lock_timeout, statement_timeout=options.statement_timeout)
+        moved = self.session.execute(self.compiler.lock_stragglers(), batch)
+        if not moved:
+            return 0
+        statement = self.compiler.stragglers([row[0] for row in moved], holds=self.holds)
+        written = self.session.execute(statement, {**self.values, **batch})
+        return int(written[0][0]) if written else 0

@@ -94,8 +94,12 @@ def make(session: Session, compiler: Compiler, values: dict[str, Any], *, holds:
     Where all rows looked at fit one window, their difference is staged: the run that follows can write from it.
     """
     plan = Plan()
-    for currency, looked_at, changes, held, refusals, before, change, percent in session.execute(
-        compiler.totals(holds=holds), values
+    session.execute("ops/set_sort.sql", {"sort": False})
+    totals = session.execute(compiler.totals(holds=holds), values)
+    session.execute("ops/set_sort.sql", {"sort": True})
+    # The order in which groups come is the planner's; people and tests want the currencies' own.
+    for currency, looked_at, changes, held, refusals, before, change, percent in sorted(
+        totals, key=lambda row: (row[0] is None, row[0])
     ):
         plan.looked_at += looked_at
         plan.changes += changes

@@ -110,7 +110,8 @@ def open_run(
     """
     for _ in range(3):
         try:
-            with transaction.atomic(using=session.alias):
+            # What a claim waits for (a catalogue or service that somebody is editing) is bounded like a batch's locks.
+            with session.transaction(lock_timeout=options.lock_timeout, statement_timeout=0):
                 run = record(session, job, params, options, as_of, verb=verb, scope=WHOLE_JOB, reverts=reverts)
                 for name in opening:
                     session.execute(name, {"run": run.pk, "as_of": as_of})

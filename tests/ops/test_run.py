@@ -376,3 +376,18 @@ def test_a_run_as_of_the_past_leaves_its_rows_to_the_next_dirty_run() -> None:
     assert prices() == after
     with pytest.raises(Refused, match="leave --as-of out"):
         engine.apply(job(), {**EVERYTHING, "dirty": True}, small(), past)
+
+
+def test_a_claim_waits_for_a_lock_no_longer_than_a_batch_does() -> None:
+    make_shop()
+    raise_prices()
+    before = prices()
+    with other_connection() as other:
+        other.autocommit = False
+        with other.cursor() as cursor:
+            cursor.execute("UPDATE billing_catalogue SET policy = policy")
+            with pytest.raises(DatabaseTrouble, match="another session holds a lock"):
+                reprice()
+        other.rollback()
+    assert (prices(), Run.objects.count()) == (before, 0)
+    assert reprice()[0].changed == 400

@@ -36,7 +36,7 @@ def passed(since: datetime, upto: datetime) -> set[Any]:
     return marks()
 
 
-def check_half_open(at: datetime, mark: tuple[Any, ...]) -> None:
+def assert_half_open(at: datetime, mark: tuple[Any, ...]) -> None:
     """Expect an instant to be marked by exactly one of the claims around it."""
     assert passed(at - TICK, at) == {mark}
     assert passed(at, at + TICK) == set()
@@ -46,22 +46,22 @@ def check_half_open(at: datetime, mark: tuple[Any, ...]) -> None:
 def test_a_promotion_begins_and_ends(shop: Shop) -> None:
     Promotion.objects.create(service=shop.service, percent=5, starts_at=AT, ends_at=UPTO)
     Promotion.objects.create(service=shop.other, plan=shop.plan, percent=5, starts_at=SINCE, ends_at=None)
-    check_half_open(AT, (shop.service.pk, None, None))
-    check_half_open(UPTO, (shop.service.pk, None, None))
-    check_half_open(SINCE, (shop.other.pk, shop.plan.pk, None))
+    assert_half_open(AT, (shop.service.pk, None, None))
+    assert_half_open(UPTO, (shop.service.pk, None, None))
+    assert_half_open(SINCE, (shop.other.pk, shop.plan.pk, None))
 
 
 def test_a_pin_runs_out(shop: Shop) -> None:
     pks = [s.pk for s in shop.subscriptions[:2]]
     Subscription.objects.filter(pk__in=pks).update(pinned_until=AT)
-    check_half_open(AT, (None, None, tuple(pks)))
+    assert_half_open(AT, (None, None, tuple(pks)))
 
 
 def test_a_price_change_takes_effect(shop: Shop) -> None:
     PriceChange.objects.create(service=shop.service, new_value=5, effective_at=AT)
     PriceChange.objects.create(plan=shop.student, new_value=5, effective_at=UPTO)
-    check_half_open(AT, (shop.service.pk, None, None))
-    check_half_open(UPTO, (None, shop.student.pk, None))
+    assert_half_open(AT, (shop.service.pk, None, None))
+    assert_half_open(UPTO, (None, shop.student.pk, None))
 
 
 def test_a_renewal_adopts_a_price_change(shop: Shop) -> None:
@@ -70,8 +70,8 @@ def test_a_renewal_adopts_a_price_change(shop: Shop) -> None:
     first, second = shop.subscriptions[:2]
     Subscription.objects.filter(pk=first.pk).update(renews_at=AT + timedelta(days=10))
     Subscription.objects.filter(pk=second.pk).update(renews_at=AT + timedelta(days=11), billing_period=12)
-    check_half_open(AT + timedelta(days=10), (None, None, (first.pk,)))
-    check_half_open(AT + timedelta(days=11), (None, None, (second.pk,)))
+    assert_half_open(AT + timedelta(days=10), (None, None, (first.pk,)))
+    assert_half_open(AT + timedelta(days=11), (None, None, (second.pk,)))
 
 
 def test_the_renewal_after_a_short_february_is_more_than_a_month_away(shop: Shop) -> None:
@@ -80,7 +80,7 @@ def test_the_renewal_after_a_short_february_is_more_than_a_month_away(shop: Shop
     renewal = datetime.fromisoformat("2023-03-31T10:00+09:00")
     PriceChange.objects.create(service=shop.service, new_value=5, effective_at=effective_at, follow="renewal")
     Subscription.objects.update(renews_at=datetime.fromisoformat("2023-01-31T10:00+09:00"), started_at=LONG_AGO)
-    check_half_open(renewal, (None, None, tuple(s.pk for s in shop.subscriptions[:2])))
+    assert_half_open(renewal, (None, None, tuple(s.pk for s in shop.subscriptions[:2])))
 
 
 def test_a_catalogue_that_never_claimed_marks_all_instants(shop: Shop) -> None:

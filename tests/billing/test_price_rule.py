@@ -100,7 +100,7 @@ def check_plan_and_apply(world: World, before: list[Decimal | None]) -> None:
     assert again.changes == 0
 
 
-def check(world: World, chance: random.Random) -> None:
+def assert_agreement(world: World, chance: random.Random) -> None:
     """Store a world and hold everything computed from it against the reference; leave nothing behind."""
     with transaction.atomic():
         store(world, chance=chance)
@@ -128,14 +128,14 @@ RELAXED = {
 @given(world=worlds(subscriptions=256), seed=seeds)
 def test_sql_agrees_with_the_reference(world: World, seed: int) -> None:
     """45 worlds of 256 subscriptions: 11,520 random subscriptions, each at up to nine instants."""
-    check(world, random.Random(seed))
+    assert_agreement(world, random.Random(seed))
 
 
 @pytest.mark.soak
 @settings(max_examples=2_000, **RELAXED)
 @given(world=worlds(subscriptions=1_000), seed=seeds)
 def test_sql_agrees_with_the_reference_at_length(world: World, seed: int) -> None:
-    check(world, random.Random(seed))
+    assert_agreement(world, random.Random(seed))
 
 
 @settings(max_examples=20, **RELAXED)

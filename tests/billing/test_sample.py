@@ -39,7 +39,7 @@ def tables() -> dict[str, list[tuple[Any, ...]]]:
     }
 
 
-def agrees(document: dict[str, Any], path: Path) -> None:
+def assert_agrees(document: dict[str, Any], path: Path) -> None:
     """Assert that output and whole tables are what the naive recount says."""
     expected = naive(path)
     assert document["lines"] == expected["counts"].total()
@@ -74,7 +74,7 @@ def catalogue(db: None) -> None:
 def test_each_kind_of_dirt_is_counted_once(tmp_path: Path) -> None:
     path = write(tmp_path / "dirt.csv", DIRT)
     document = load(path)
-    agrees(document, path)
+    assert_agrees(document, path)
     # The file says itself what each of its lines is good for.
     said = Counter((record[7] if record and len(record) >= 8 else "malformed") for _, record in records(path))
     outcomes = Counter(dict.fromkeys(["used", *REASONS], 0))
@@ -113,7 +113,7 @@ def test_usual_price_description_and_quantity(tmp_path: Path) -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_random_files_agree_with_a_naive_recount(tmp_path: Path, seed: int) -> None:
     path = random_file(tmp_path / "random.csv", seed)
-    agrees(load(path), path)
+    assert_agrees(load(path), path)
 
 
 def test_loading_again_changes_nothing(tmp_path: Path) -> None:
@@ -255,7 +255,7 @@ def test_a_file_is_read_in_small_pieces(tmp_path: Path) -> None:
 @pytest.mark.skipif(not REAL.exists(), reason="the shared data is not here")
 def test_the_whole_real_file() -> None:
     document = load(REAL)
-    agrees(document, REAL)
+    assert_agrees(document, REAL)
     assert document["lines"] == 525_461
     again = load(REAL)
     assert set(again["added"].values()) == {0}

@@ -78,7 +78,6 @@ class Reconcile:
     """
 
     name: ClassVar[str]
-    summary: ClassVar[str] = ""
     params: ClassVar[type[forms.Form]] = NoParams
     target: ClassVar[type[Model]]
     wanted: ClassVar[str]

@@ -2,7 +2,7 @@
 
 A window is so many rows by key; the rows of it that differ are staged once and written in ranges of slots, so that a
 batch's rows lie spread over the window's pages. Dead rows of one batch are pruned when the next one comes by, updates
-stay HOT and the table hardly grows: about half the time of one statement over all rows (docs/benchmarks.md).
+stay HOT and the table hardly grows: the writes take about half the time of one UPDATE of all rows.
 """
 
 from collections.abc import Iterator

@@ -39,7 +39,7 @@ def ours() -> tuple[Measured, float]:
     environment = lab.copy()
     told = lab.contender("ours", environment)
     assert lab.differing(environment) == 0
-    bytes_a_row = _scalar("SELECT pg_total_relation_size('ops_changeset')") / told["rows"]
+    bytes_a_row = float(lab.scalar(lab.CHANGESETS)) / told["rows"]
     return Measured("Setwise (engine)", told["rows"], told["seconds"], told["megabytes"]), bytes_a_row
 
 
@@ -61,21 +61,6 @@ def peer(name: str, title: str, changes: int) -> Measured:
     else:
         assert lab.differing(environment) == 0
     return measured
-
-
-def _scalar(statement: str) -> int:
-    import psycopg2
-    from django.db import connections
-
-    settings = connections["default"].get_connection_params()
-    with (
-        psycopg2.connect(
-            host=settings.get("host"), user=settings.get("user"), password=settings.get("password"), dbname=lab.COPY
-        ) as opened,
-        opened.cursor() as cursor,
-    ):
-        cursor.execute(statement)
-        return int(cursor.fetchone()[0])
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ from psycopg2.sql import SQL
 
 from billing.models import PriceChange, Subscription
 from ops import clock
-from ops.engine import jobs
+from ops.engine import registry
 from ops.engine import run as engine
 from ops.engine.session import Session
 from ops.engine.staging import stage
@@ -163,14 +163,14 @@ def _wait_for(subs: list[tuple[int, str]]) -> None:
 def ours(rows: int) -> tuple[int, float]:
     """The engine, in process: plan, guards, batches with changesets and checkpoints, run record."""
     start = time.perf_counter()
-    done, _ = engine.apply(jobs.find("billing.reprice"), EVERYTHING, engine.Options())
+    done, _ = engine.apply(registry.find("billing.reprice"), EVERYTHING, engine.Options())
     return done.changed, time.perf_counter() - start
 
 
 def ours_sweep(rows: int) -> tuple[int, float]:
     """The engine on rows of which none differs."""
     start = time.perf_counter()
-    done, plan = engine.apply(jobs.find("billing.reprice"), EVERYTHING, engine.Options())
+    done, plan = engine.apply(registry.find("billing.reprice"), EVERYTHING, engine.Options())
     seconds = time.perf_counter() - start
     assert (plan.changes, done.changed) == (0, 0)
     return plan.looked_at, seconds
@@ -179,7 +179,7 @@ def ours_sweep(rows: int) -> tuple[int, float]:
 def own_select(rows: int) -> tuple[int, float]:
     """Compute the engine's own SELECT of the wanted prices, bare: staged, delivered to nobody, counted by nobody."""
     session = Session("default")
-    job = jobs.find("billing.reprice")
+    job = registry.find("billing.reprice")
     values = job.sql_params(EVERYTHING, clock.now(), None)
     start = time.perf_counter()
     with session.transaction(lock_timeout=1_000, statement_timeout=0, snapshot=True):
@@ -190,7 +190,7 @@ def own_select(rows: int) -> tuple[int, float]:
 
 def ours_one_service(rows: int) -> tuple[int, float]:
     """One service's price changed: time in the database to plan and apply what it touches."""
-    engine.apply(jobs.find("billing.reprice"), EVERYTHING, engine.Options())
+    engine.apply(registry.find("billing.reprice"), EVERYTHING, engine.Options())
     spent: list[float] = []
 
     def watch(execute: Any, sql: Any, params: Any, many: Any, context: Any) -> Any:
@@ -209,7 +209,7 @@ def ours_one_service(rows: int) -> tuple[int, float]:
             )  # fmt: skip
         spent.clear()
         with connection.execute_wrapper(watch):
-            done, _ = engine.apply(jobs.find("billing.reprice"), {**EVERYTHING, "dirty": True}, engine.Options())
+            done, _ = engine.apply(registry.find("billing.reprice"), {**EVERYTHING, "dirty": True}, engine.Options())
         best.append((sum(spent), done.changed))
     best.sort()
     seconds, changed = best[len(best) // 2]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 from django.conf import settings
 from django.core.management import call_command
 from django.db import connection, connections
@@ -19,6 +20,10 @@ from ops import clock
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 COPY = "bench_copy"
+READ = {"billing_subscription": "sum(price), count(comment)"}
+"""Tables that are read whole before a contender starts, and what of them."""
+
+CHANGESETS = "SELECT sum(pg_total_relation_size(relid)) FROM pg_partition_tree('ops_changeset') WHERE isleaf"
 
 
 @dataclass
@@ -65,8 +70,9 @@ def copy() -> dict[str, str]:
     psql("postgres", f'CREATE DATABASE {COPY} TEMPLATE "{base["NAME"]}" STRATEGY file_copy')
     psql("postgres", "CHECKPOINT")
     # Read everything once, so that nobody pays for a cold cache.
-    psql(COPY, "SELECT count(*), sum(price), count(comment) FROM billing_subscription")
-    psql(COPY, "SELECT count(*) FROM (SELECT id FROM billing_subscription ORDER BY id OFFSET 0) AS q")
+    for table, columns in READ.items():
+        psql(COPY, f"SELECT count(*), {columns} FROM {table}")
+        psql(COPY, f"SELECT count(*) FROM (SELECT id FROM {table} ORDER BY id OFFSET 0) AS q")
     return {
         **os.environ,
         "DATABASE_URL": "",
@@ -117,3 +123,16 @@ def differing(environment: dict[str, str]) -> int:
     """Return how many subscriptions of the copy still differ from what they ought to be: the proof of a contender."""
     out = python(["manage.py", "reprice", "--dry-run", "--json"], environment)[2]
     return int(json.loads(out)["changes"])
+
+
+def scalar(statement: str) -> int:
+    """Return the one value of a query on the copy."""
+    settings = connections["default"].get_connection_params()
+    with (
+        psycopg2.connect(
+            host=settings.get("host"), user=settings.get("user"), password=settings.get("password"), dbname=COPY
+        ) as opened,
+        opened.cursor() as cursor,
+    ):
+        cursor.execute(statement)
+        return int(cursor.fetchone()[0])

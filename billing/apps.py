@@ -26,6 +26,6 @@ class BillingConfig(AppConfig):
     verbose_name = "Billing"
 
     def ready(self) -> None:
-        from billing import checks, jobs  # noqa: F401  # registers them
+        from billing import checks  # noqa: F401  # registers them
 
         post_migrate.connect(make_catalogue, sender=self)

@@ -5,8 +5,9 @@ from typing import Any
 from django import forms
 
 from billing.models import Client, Plan, Service, Subscription
-from ops.engine.jobs import Claim, Money, Params, Reconcile, Staged, register
+from ops.engine.jobs import Claim, Money, Params, Reconcile, Staged
 from ops.engine.parameters import NamedRows
+from ops.engine.registry import register
 
 PRICE_RULE = (
     "billing/create_next_renewal.sql",
@@ -46,6 +47,8 @@ class Reprice(Reconcile):
     money = Money("price", times="quantity", currency="currency")
     labels = "billing/list_labels.sql"
     uses = PRICE_RULE
+    # An insert leaves a mark, so a row that is in flight when a run begins is the next one's.
+    waits_for_writers = False
 
     def staged(self, params: Params) -> tuple[Staged, ...]:
         if params["dirty"]:

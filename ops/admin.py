@@ -17,9 +17,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from ops import clock
-from ops.engine import jobs, owner
+from ops.engine import owner, registry
 from ops.management import display
-from ops.models import Changeset, Hold, Run, RunEvent
+from ops.models import Changeset, Hold, Run, RunEvent, Source, Window
 
 COUNTED = 10_000
 """As many rows a list counts and leads to; who wants an older one searches for it."""
@@ -105,23 +105,20 @@ def cardinality(column: str) -> Func:
     return Func(F(column), function="cardinality", output_field=IntegerField())
 
 
-class EventInline(admin.TabularInline):  # type: ignore[type-arg]  # generic in the stubs only
-    """What happened to a run, the newest EVENTS of it."""
+class ReadOnlyInline(admin.TabularInline):  # type: ignore[type-arg]  # generic in the stubs only
+    """Rows of a run, EVENTS of them, to read."""
 
-    model = RunEvent
-    happened = instant("at", "at")
-    fields = ("happened", "what", "who", "detail")
-    readonly_fields = fields
-    ordering = ("pk",)
-    verbose_name_plural = "events"
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[RunEvent]:
-        events: QuerySet[RunEvent] = super().get_queryset(request)
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows: QuerySet[Any] = super().get_queryset(request)
         match = request.resolver_match
         if match is None or "object_id" not in match.kwargs:
-            return events.none()
-        newest = RunEvent.objects.filter(run_id=match.kwargs["object_id"]).order_by("-pk")[:EVENTS]
-        return events.filter(pk__in=newest.values("pk"))
+            return rows.none()
+        found = self.found().filter(run_id=match.kwargs["object_id"])[:EVENTS]
+        return rows.filter(pk__in=found.values("pk"))
+
+    def found(self) -> QuerySet[Any]:
+        """Return the rows of all runs, those first that are to be shown."""
+        raise NotImplementedError
 
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
@@ -131,6 +128,34 @@ class EventInline(admin.TabularInline):  # type: ignore[type-arg]  # generic in 
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
+
+
+class EventInline(ReadOnlyInline):
+    """What happened to a run, the newest of it."""
+
+    model = RunEvent
+    happened = instant("at", "at")
+    fields = ("happened", "what", "who", "detail")
+    readonly_fields = fields
+    ordering = ("pk",)
+    verbose_name_plural = "events"
+
+    def found(self) -> QuerySet[Any]:
+        return RunEvent.objects.order_by("-pk")
+
+
+class WindowInline(ReadOnlyInline):
+    """The windows of a run that are carried, or wait for a hand."""
+
+    model = Window
+    heard = instant("heartbeat_at", "last heartbeat")
+    fields = ("number", "after", "upto", "batches", "host", "pid", "heard")
+    readonly_fields = fields
+    ordering = ("number",)
+    verbose_name_plural = "open windows"
+
+    def found(self) -> QuerySet[Any]:
+        return Window.objects.filter(done=False).order_by("number")
 
 
 @admin.register(Run)
@@ -143,16 +168,40 @@ class RunAdmin(ReadOnlyAdmin):
     list_filter = ("verb", "state")
     search_fields = ("^job",)
     search_help_text = "The beginning of a job's name"
-    inlines = (EventInline,)
     fieldsets = (
         (
             None,
-            {"fields": ("job", "verb", "reverts", "state", "message", "rows_changed", "left_alone", "batches_kept")},
+            {
+                "fields": (
+                    "job",
+                    "verb",
+                    "reverts",
+                    "state",
+                    "wished",
+                    "message",
+                    "rows_changed",
+                    "left_alone",
+                    "batches_kept",
+                )
+            },
         ),
         ("Plan", {"fields": ("plan_text",)}),
         ("Who and when", {"fields": ("started_by", "started_from", "opened", "finished", "heartbeat")}),
-        ("With what", {"fields": ("params", "counted", "batch_size", "atomic", "code_version", "sql_digest")}),
+        ("With what", {"fields": ("target", "columns", "params", "counted", "code_version", "sql_digest")}),
+        ("How", {"fields": ("batches_take", "workers", "atomic", "consent", "options")}),
     )
+
+    def get_inlines(self, request: HttpRequest, obj: Run | None) -> Any:
+        """Show windows where there are any: a run that has ended has none."""
+        return (WindowInline, EventInline) if obj and obj.state in Run.UNFINISHED else (EventInline,)
+
+    @admin.display(description="wish")
+    def wished(self, run: Run) -> str:
+        return f"{run.wish}, after the batch" if run.wish else "-"
+
+    @admin.display(description="a batch")
+    def batches_take(self, run: Run) -> str:
+        return f"{run.batch_size:,} rows" if run.batch_size else f"as many rows as take {run.target_time:,} ms"
 
     @admin.display(description="changed")
     def rows_changed(self, run: Run) -> str:
@@ -169,7 +218,7 @@ class RunAdmin(ReadOnlyAdmin):
             return "-"
         if "looked_at" not in run.plan:
             return f"{display.count(run.plan['rows'], 'row')}, {run.plan['back']:,} can go back"
-        rows, labels = jobs.words(run.job)
+        rows, labels = registry.words(run.job)
         text = display.plan(run.plan, rows=rows, labels=labels, terminal=False)
         return format_html('<pre style="margin: 0; overflow-x: auto">{}</pre>', text)
 
@@ -213,6 +262,30 @@ class ChangesetAdmin(ReadOnlyAdmin):
     @admin.display(description="values before and after")
     def values_kept(self, changeset: Any) -> str:
         return f"{changeset.n_before:,} and {changeset.n_after:,}; 'manage.py runs history' shows those of one row"
+
+
+@admin.register(Window)
+class WindowAdmin(ReadOnlyAdmin):
+    """Stretches of keys of unfinished runs, and who carries them."""
+
+    heard = instant("heartbeat_at", "last heartbeat")
+    list_display = ("id", "run_id", "number", "batches", "done", "host", "pid", "heard")
+    fields = ("run", "number", "after", "upto", "batches", "changed", "done", "size", "fence", "host", "pid", "heard")
+
+
+@admin.register(Source)
+class SourceAdmin(ReadOnlyAdmin):
+    """The SQL under which runs began."""
+
+    ordering = ("digest",)
+    list_display = ("name", "digest")
+    search_fields = ("^name",)
+    search_help_text = "The beginning of a statement's name"
+    fields = ("name", "digest", "shown_text")
+
+    @admin.display(description="text")
+    def shown_text(self, source: Source) -> SafeString:
+        return format_html('<pre style="margin: 0; overflow-x: auto">{}</pre>', source.text)
 
 
 @admin.register(Hold)

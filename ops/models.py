@@ -1,7 +1,9 @@
-"""What the engine keeps in the target's database: runs, their events, changesets and holds."""
+"""What the engine keeps in the target's database: runs, their windows and events, changesets and holds."""
+
+from datetime import UTC, date
 
 from django.contrib.postgres.fields import ArrayField
-from django.db import models
+from django.db import DEFAULT_DB_ALIAS, models
 from django.db.models import Q
 from django.db.models.functions import Now
 
@@ -17,6 +19,7 @@ class Run(models.Model):
     class State(models.TextChoices):
         RUNNING = "running", "running"
         STOPPED = "stopped", "stopped, resumable"
+        PAUSED = "paused", "paused, resumable"
         PLANNED = "planned", "planned"
         DONE = "done", "done"
         UNVERIFIED = "unverified", "done, unverified"
@@ -24,7 +27,12 @@ class Run(models.Model):
         FAILED = "failed", "failed"
         CANCELLED = "cancelled", "cancelled"
 
-    UNFINISHED = (State.RUNNING, State.STOPPED)
+    class Wish(models.TextChoices):
+        NONE = "", "none"
+        PAUSE = "pause", "pause"
+        CANCEL = "cancel", "cancel"
+
+    UNFINISHED = (State.RUNNING, State.STOPPED, State.PAUSED)
 
     job = models.CharField(max_length=100)
     verb = models.CharField(max_length=10, choices=Verb)
@@ -33,16 +41,31 @@ class Run(models.Model):
     state = models.CharField(max_length=12, choices=State)
     params = models.JSONField(default=dict)
     as_of = models.DateTimeField()
+    # What the changesets' keys and values are of; so they can be read where the job is gone.
+    target = models.CharField(max_length=200, default="")
+    columns = ArrayField(models.TextField(), default=list)
     reverts = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="reverted_by")
 
     sql_digest = models.CharField(max_length=64)
+    # The digest of each statement by name; `Source` has their texts, to go on under them when the files have changed.
+    statements = models.JSONField(default=dict)
     code_version = models.CharField(max_length=64)
     started_by = models.CharField(max_length=200)
     started_from = models.CharField(max_length=200)
 
-    batch_size = models.PositiveIntegerField()
+    # How to carry it on, whoever does: guards, limits, verify (see lifecycle.Options).
+    options = models.JSONField(default=dict)
+    # Somebody said yes to writing, or --no-input: without that nobody else may carry it on.
+    consent = models.BooleanField(default=False)
+    # What an operator wants of a run that is being carried out; its hands look at each commit.
+    wish = models.CharField(max_length=10, choices=Wish, default=Wish.NONE, blank=True)
+    # Rows of a commit; none follows target_time, in milliseconds.
+    batch_size = models.PositiveIntegerField(null=True)
+    target_time = models.PositiveIntegerField(default=500)
+    workers = models.PositiveSmallIntegerField(default=1)
     atomic = models.BooleanField(default=False)
     plan = models.JSONField(null=True)
+    # The frontier: no window has been made of keys after it. high_water is the last key that the run will look at.
     cursor = models.JSONField(null=True)
     high_water = models.JSONField(null=True)
     batches = models.PositiveIntegerField(default=0)
@@ -65,16 +88,57 @@ class Run(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["job", "scope"],
-                condition=Q(state__in=["running", "stopped"]),
+                condition=Q(state__in=["running", "stopped", "paused"]),
                 name="ops_run_one_unfinished",
             ),
         ]
         indexes = [
             models.Index(fields=["job", "-id"], name="ops_run_job"),
+            models.Index(fields=["target", "-id"], name="ops_run_target"),
         ]
 
     def __str__(self) -> str:
         return f"Run {self.pk} ({self.job}, {self.state})"
+
+    def calls(self, verb: str) -> str:
+        """Return the command with which somebody at a shell does that to this run, in its database."""
+        alias = self._state.db or DEFAULT_DB_ALIAS
+        return f"manage.py runs {verb} {self.pk}{'' if alias == DEFAULT_DB_ALIAS else f' --database {alias}'}"
+
+    @property
+    def month(self) -> date:
+        """Return the first day of the month in which it was opened: the partition of its changesets."""
+        return self.created_at.astimezone(UTC).date().replace(day=1)
+
+
+class Window(models.Model):
+    """A stretch of keys of a run that one hand carries, batch by batch; kept until the run ends.
+
+    It has a fence and an owner of its own, so that a hand that was killed, or is late, is replaced without the others.
+    """
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="windows")
+    number = models.PositiveIntegerField()
+    after = models.JSONField(null=True)
+    upto = models.JSONField()
+    slot = models.PositiveIntegerField(default=0)
+    batches = models.PositiveIntegerField(default=0)
+    changed = models.BigIntegerField(default=0)
+    done = models.BooleanField(default=False)
+    size = models.PositiveIntegerField(null=True)
+    run_fence = models.BigIntegerField()
+    fence = models.BigIntegerField(default=1)
+    host = models.CharField(max_length=200)
+    pid = models.IntegerField()
+    backend_pid = models.IntegerField(null=True)
+    backend_start = models.DateTimeField(null=True)
+    heartbeat_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["run", "number"], name="ops_window_number")]
+
+    def __str__(self) -> str:
+        return f"Window {self.number} of run {self.run_id}"
 
 
 class RunEvent(models.Model):
@@ -90,17 +154,32 @@ class RunEvent(models.Model):
         return f"{self.at:%Y-%m-%d %H:%M:%S} {self.what}"
 
 
-class Changeset(models.Model):
-    """The rows of one batch: keys, values before and after, as text, column after column (see engine/changeset.py).
+class Source(models.Model):
+    """A statement's text as it was when a run began under it."""
 
-    One row a batch with arrays takes about 8 to 13 bytes a changed row; a row a row takes 60.
+    digest = models.CharField(max_length=64, primary_key=True)
+    name = models.CharField(max_length=200)
+    text = models.TextField()
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Changeset(models.Model):
+    """The rows of one batch: keys, values before and after, as text, column after column (see engine/unpacking.py).
+
+    One row a batch with arrays takes about 8 to 13 bytes a changed row; a row a row takes 60. The table is
+    partitioned by the month in which the run was opened, so that old ones are dropped, not deleted.
     """
 
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="changesets")
+    month = models.DateField()
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="changesets", db_constraint=False)
+    # A revert has no windows; its batches are those of window 0.
+    window = models.PositiveIntegerField(default=0)
     batch = models.PositiveIntegerField()
     rows = models.PositiveIntegerField()
-    slot_from = models.PositiveSmallIntegerField()
-    slot_upto = models.PositiveSmallIntegerField()
+    slot_from = models.PositiveIntegerField()
+    slot_upto = models.PositiveIntegerField()
     low = ArrayField(models.TextField())
     high = ArrayField(models.TextField())
     keys = ArrayField(models.TextField())
@@ -109,16 +188,17 @@ class Changeset(models.Model):
     committed_at = models.DateTimeField(db_default=Now())
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["run", "batch"], name="ops_changeset_batch")]
+        constraints = [models.UniqueConstraint(fields=["run", "window", "batch", "month"], name="ops_changeset_batch")]
 
     def __str__(self) -> str:
-        return f"Batch {self.batch} of run {self.run_id}"
+        return f"Batch {self.window}/{self.batch} of run {self.run_id}"
 
 
 class Hold(models.Model):
     """A row that a revert took back: sweeps leave it alone while the wanted values stay those it refused."""
 
-    job = models.CharField(max_length=100)
+    # The job's name, and its scope where runs of one job do not exclude each other.
+    job = models.CharField(max_length=300)
     key = ArrayField(models.TextField())
     wanted = ArrayField(models.TextField(null=True))
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="holds")

@@ -14,11 +14,15 @@ columns of the result. A line that does not apply is left out. Literal braces an
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from django.apps import apps
 from psycopg2 import sql
 
 _HERE = Path(__file__).resolve().parent
@@ -47,6 +51,7 @@ class Statement:
     idents: tuple[str, ...]
     returns: tuple[str, ...]
     body: str
+    text: str = ""
 
     @property
     def digest(self) -> str:
@@ -120,17 +125,52 @@ def parse(name: str, text: str) -> Statement:
         idents=fields.get("idents", ()),
         returns=fields.get("returns", ()),
         body=body,
+        text=text,
     )
 
 
-@cache
+_instead: ContextVar[Mapping[str, Statement]] = ContextVar("instead", default=MappingProxyType({}))
+
+
+@contextmanager
+def using(statements: Mapping[str, Statement]) -> Iterator[None]:
+    """Let `load` return these statements instead of the files' within this context."""
+    token = _instead.set(statements)
+    try:
+        yield
+    finally:
+        _instead.reset(token)
+
+
 def load(name: str) -> Statement:
-    """Return the statement in `sql/<name>`, e.g. `load("billing/price_subscriptions.sql")`."""
+    """Return the statement `<app label>/<file>.sql`, e.g. `load("billing/price_subscriptions.sql")`.
+
+    It lies in `sql/` beside ops, or in the directory `sql` of the app with that label.
+    """
+    instead = _instead.get().get(name)
+    return instead if instead is not None else _load(name)
+
+
+def _path(name: str) -> Path:
     path = ROOT / name
+    label, _, rest = name.partition("/")
+    if not path.exists() and apps.apps_ready and label in apps.app_configs:
+        own = Path(apps.get_app_config(label).path) / "sql" / rest
+        if own.exists():
+            return own
+    return path
+
+
+@cache
+def _load(name: str) -> Statement:
+    path = _path(name)
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as exc:
-        raise BrokenStatement(f"{name}: no such file under {ROOT}; check the name.") from exc
+        raise BrokenStatement(
+            f"{name}: no such file, neither {path} nor in the directory 'sql' of an app "
+            f"with that label; check the name."
+        ) from exc
     return parse(name, text)
 
 

@@ -40,7 +40,7 @@ for _name in ("DATABASE_URL", "REDIS_URL", "DB_HOST"):
 os.environ.update(DEBUG="0", SECRET_KEY="only-for-tests-" * 4, SETWISE_HTTPS="0")
 os.environ.update(TIME_ZONE="", ALLOWED_HOSTS="", CSRF_TRUSTED_ORIGINS="")
 os.environ.setdefault("SETWISE_PG", "18")
-os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
+os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
 os.environ["SETWISE_EMBEDDED"] = _free_name(os.environ["SETWISE_PG"])
 django.setup()
 

@@ -13,7 +13,7 @@ from django.conf import settings
 from . import StartError
 from .supervisor import lock
 
-PROCESSES = ["web", "worker", "worker_slow", "beat"]
+PROCESSES = ["web", "worker", "worker_slow", "beat", "sweeper"]
 USAGE = "Usage: python -m config.embedded up | down | stop | psql [arguments of psql]"
 
 

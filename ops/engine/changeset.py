@@ -5,14 +5,31 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Model
+from django.apps import apps
+from django.core.exceptions import FieldDoesNotExist
+from django.db import DatabaseError
+from django.db.models import Max, Model
 
-from ops.engine import jobs
-from ops.engine.compiler import Compiler
-from ops.engine.jobs import Reconcile
-from ops.engine.lifecycle import Options, Stopped, checkpoint, event, open_run, outcome, server_now, take_over, trouble
+from ops.engine import registry
+from ops.engine.jobs import BrokenJob, Job
+from ops.engine.lifecycle import (
+    Options,
+    Stopped,
+    advance,
+    checkpoint,
+    event,
+    heed,
+    leaving_at_once,
+    left_at_once,
+    open_run,
+    outcome,
+    server_now,
+    take_over,
+    trouble,
+)
 from ops.engine.plan import Refused
-from ops.engine.session import Session
+from ops.engine.session import RETRYABLE, Session, in_words, sqlstate
+from ops.engine.shape import Shape
 from ops.engine.unpacking import Unpacking
 from ops.models import Changeset, Hold, Run
 
@@ -54,28 +71,39 @@ def history(alias: str, model: type[Model], key: Sequence[str]) -> list[Entry]:
     """Return every change that runs made to one row, oldest first; `key` is the primary key, column by column."""
     session = Session(alias)
     entries = []
-    for name in jobs.names():
-        job = jobs.find(name)
-        if job.target is not model:
-            continue
-        statement = Unpacking(Compiler(job, {}, session.connection)).history()
-        values: dict[str, Any] = {"job": name, **{f"key_{i}": part for i, part in enumerate(key)}}
-        with trouble(f"Reading the history of {model._meta.label} {', '.join(key)}"):
-            for run, verb, of, at, who, old, new in session.execute(statement, values):
-                before, after = (dict(zip(job.columns, texts, strict=True)) for texts in (old, new))
-                entries.append(Entry(run, verb, of, at, who, before, after))
+    label = model._meta.label
+    with trouble(f"Reading the history of {label} {', '.join(key)}"):
+        written = Run.objects.using(alias).filter(target=label).exclude(verb=Run.Verb.PLAN)
+        for columns in {tuple(found) for found in written.values_list("columns", flat=True) if found}:
+            statement = Unpacking(_shape(session, model, columns)).history()
+            values: dict[str, Any] = {f"key_{i}": part for i, part in enumerate(key)}
+            rows = session.execute(statement, {**values, "target": label, "columns": list(columns)})
+            for run, verb, job, at, who, old, new in rows:
+                before, after = (dict(zip(columns, texts, strict=True)) for texts in (old, new))
+                entries.append(Entry(run, verb, job, at, who, before, after))
     return sorted(entries, key=lambda entry: (entry.at, entry.run))
+
+
+def _shape(session: Session, model: type[Model], columns: Sequence[str]) -> Shape:
+    try:
+        return Shape(model, columns, session.connection)
+    except FieldDoesNotExist as exc:
+        raise BrokenJob(f"{exc} Its changesets can be read by the code that had it.") from exc
 
 
 def find_revert_plan(alias: str, run: Run) -> RevertPlan:
     """Plan a revert without recording anything."""
     session = Session(alias)
     with trouble(f"Planning to revert run {run.pk}"):
-        return _plan(session, _unpacking(session, jobs.find(run.job), run), run)
+        return _plan(session, _unpacking(session, run), run)
 
 
-def _unpacking(session: Session, job: Reconcile, run: Run) -> Unpacking:
-    return Unpacking(Compiler(job, run.params, session.connection))
+def _unpacking(session: Session, run: Run) -> Unpacking:
+    try:
+        model = apps.get_model(run.target)
+    except (LookupError, ValueError) as exc:
+        raise BrokenJob(f"Run {run.pk} wrote to {run.target or 'a model'} that is not installed any more.") from exc
+    return Unpacking(_shape(session, model, run.columns))
 
 
 def _plan(session: Session, unpacking: Unpacking, run: Run) -> RevertPlan:
@@ -92,9 +120,14 @@ def check_revertible(run: Run) -> None:
         raise Refused(f"Run {run.pk} was a plan: it wrote nothing that could be reverted.")
     if run.state in Run.UNFINISHED:
         raise Refused(
-            f"Run {run.pk} is {run.get_state_display()}: finish it with 'manage.py runs resume {run.pk}' or "
-            f"give it up with 'manage.py runs cancel {run.pk}', then revert it."
+            f"Run {run.pk} is {run.get_state_display()}: finish it with '{run.calls('resume')}' or "
+            f"give it up with '{run.calls('cancel')}', then revert it."
         )
+    if not run.columns:
+        raise Refused(f"Run {run.pk}: the job {run.job} declares no columns, so nothing was kept to revert it by.")
+    hidden = sorted(set(registry.find(run.job).masked) & set(run.columns)) if run.job in registry.names() else []
+    if hidden:
+        raise Refused(f"Run {run.pk} wrote {', '.join(hidden)}, whose values are masked: what they were is not kept.")
 
 
 def revert(run: Run, options: Options) -> tuple[Run, RevertPlan]:
@@ -104,7 +137,7 @@ def revert(run: Run, options: Options) -> tuple[Run, RevertPlan]:
     values are wanted, or the hold is lifted. Raises as `run.apply` does.
     """
     session = Session(options.database)
-    job = jobs.find(run.job)
+    job = registry.find(run.job).bind(run.params)
     with trouble(f"Reverting run {run.pk}"):
         check_revertible(run)
         now = server_now(session)
@@ -115,62 +148,94 @@ def revert(run: Run, options: Options) -> tuple[Run, RevertPlan]:
 def resume_revert(back: Run, options: Options) -> tuple[Run, RevertPlan]:
     """Carry an unfinished revert on to its end."""
     session = Session(options.database)
-    job = jobs.find(back.job)
+    job = registry.find(back.job).bind(back.params)
     assert back.reverts is not None  # every revert names its run
     with trouble(f"Resuming run {back.pk}"):
-        return _carry_back(session, job, take_over(session, job, back), back.reverts, options)
+        taken = take_over(session, job, back, resuming=True)
+        return _carry_back(session, job, taken, back.reverts, options)
 
 
-def _carry_back(session: Session, job: Reconcile, back: Run, run: Run, options: Options) -> tuple[Run, RevertPlan]:
-    unpacking = _unpacking(session, job, run)
-    with outcome(session, job, back):
+def _carry_back(session: Session, job: Job, back: Run, run: Run, options: Options) -> tuple[Run, RevertPlan]:
+    unpacking = _unpacking(session, run)
+    with outcome(session, job, back), leaving_at_once(back, options):
         plan = _plan(session, unpacking, run)
         if back.plan is None:
-            back.plan = plan.as_json()
-            back.save(using=session.alias, update_fields=["plan"])
+            advance(session, back, plan=plan.as_json(), consent=True)
             if plan.left_alone:
                 event(session, back, "left alone", f"{plan.left_alone} rows edited or deleted since run {run.pk}")
+        kept = run.changesets.using(session.alias)
+        if back.cursor is None:
+            advance(session, back, cursor={"before": (kept.aggregate(last=Max("id"))["last"] or 0) + 1})
+        assert back.cursor is not None  # advance has set it
         # From the newest batch to the oldest; the cursor is the last one taken back.
-        batches = run.changesets.using(session.alias).order_by("-batch")
-        if back.cursor:
-            batches = batches.filter(batch__lt=back.cursor["batch"])
-        for batch in batches.defer("keys", "before", "after"):
-            _take_back(session, unpacking, back, run, batch, options)
+        for batch in kept.filter(id__lt=back.cursor["before"]).order_by("-id").defer("keys", "before", "after"):
+            heed(back, _take_back_patiently(session, job, unpacking, back, run, batch, options))
             options.progress(back.changed + back.left_alone, plan.rows)
             if options.stop.is_set():
                 raise Stopped(
                     f"Run {back.pk} stopped after {back.changed:,} rows, as asked: "
-                    f"'manage.py runs resume {back.pk}' carries it on."
+                    f"'{back.calls('resume')}' carries it on."
                 )
     return back, plan
 
 
-def _take_back(session: Session, unpacking: Unpacking, back: Run, run: Run, batch: Changeset, options: Options) -> None:
-    """Take one batch back in one transaction, with its own changeset, its holds and the checkpoint."""
+def _take_back_patiently(
+    session: Session, job: Job, unpacking: Unpacking, back: Run, run: Run, batch: Changeset, options: Options
+) -> str:
+    """Take one batch back; one that is blocked is tried again a few times, then the revert stops resumably."""
+    for attempt in range(1, options.attempts + 1):
+        try:
+            return _take_back(session, job, unpacking, back, run, batch, options)
+        except DatabaseError as exc:
+            if sqlstate(exc) not in RETRYABLE:
+                raise
+            left_at_once(back, options, exc)
+            blocked = str(in_words(exc, f"Taking batch {batch.batch} back"))
+            event(session, back, "blocked", blocked)
+            options.note(f"Attempt {attempt} of {options.attempts}: {blocked}")
+            if attempt == options.attempts or options.stop.wait(min(0.1 * 2**attempt, 5)):
+                raise Stopped(
+                    f"Run {back.pk} stopped after {back.changed:,} rows, its next batch being blocked. {blocked} "
+                    f"'{back.calls('resume')}' carries it on."
+                ) from exc
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _take_back(
+    session: Session, job: Job, unpacking: Unpacking, back: Run, run: Run, batch: Changeset, options: Options
+) -> str:
+    """Take one batch back in one transaction, with its own changeset, its holds and the checkpoint.
+
+    Returns what an operator wishes of the run meanwhile.
+    """
     values = {
         "run": back.pk,
+        "month": back.month,
+        "window": 0,
         "batch": back.batches + 1,
         "slot_from": batch.slot_from,
         "slot_upto": batch.slot_upto,
         "reverted": run.pk,
-        "number": batch.batch,
-        "job": back.job,
+        "reverted_month": run.month,
+        "changeset": batch.pk,
+        "job": job.hold_name(run.params),
     }
-    cursor = {"batch": batch.batch}
+    cursor = {"before": batch.pk}
     with session.transaction(
         lock_timeout=options.lock_timeout, statement_timeout=options.statement_timeout, ordered=True
     ):
         written = session.execute(unpacking.take_back(), values)
         changed = written[0][0] if written else 0
-        if changed:
+        if changed and job.reconciles:
             # Taking back a revert lifts the holds that it had made.
             session.execute(unpacking.lift() if run.verb == Run.Verb.REVERT else unpacking.hold(), values)
         left = batch.rows - changed
-        checkpoint(session, back, cursor, changed=changed, batches=1 if changed else 0, left_alone=left)
+        wish = checkpoint(session, back, cursor, changed=changed, batches=1 if changed else 0, left_alone=left)
     back.cursor = cursor
     back.changed += changed
     back.batches += 1 if changed else 0
     back.left_alone += left
+    return wish
 
 
 def lift(alias: str, run: Run) -> int:

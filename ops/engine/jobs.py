@@ -1,13 +1,14 @@
-"""What a job is, and where jobs are found.
+"""What a job is: a declaration that the engine plans, carries out, verifies and takes back.
 
-A `Reconcile` job says what rows ought to be, in one SELECT; the engine plans, applies, verifies and reverts it.
+A `Reconcile` says what rows ought to be, in one SELECT. A `Job` brings its own statement, executed once per batch of
+keys. Neither has a loop, a transaction, a lock or a progress bar of its own. docs/jobs.md shows how to write one.
 """
 
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 from django import forms
 from django.core.exceptions import FieldDoesNotExist
@@ -17,13 +18,19 @@ from ops import sql
 
 Params = Mapping[str, Any]
 
-J = TypeVar("J", bound=type["Reconcile"])
+WHOLE_JOB = "*"
+"""The scope of a job whose runs may overlap: they exclude each other."""
 
-_registry: dict[str, type["Reconcile"]] = {}
+_OPTIONS = (
+    "as_of dry_run check no_input database workers target_time batch_size lock_timeout max_rows max_change "
+    "max_row_change atomic verify exact json show_sql explain run job help version verbosity settings pythonpath "
+    "traceback no_color force_color skip_checks first last month window batch number slot_from slot_upto"
+)
+RESERVED = frozenset(_OPTIONS.split())
+"""What a job's parameters can't be called: the options of every job, of Django, and the engine's own values."""
 
-
-class UnknownJob(Exception):
-    """No job of that name is registered."""
+BATCH = "ops_batch"
+"""The temporary table of the keys of one batch that a job's own statement reads."""
 
 
 class BrokenJob(Exception):
@@ -68,23 +75,60 @@ class Claim:
     release: str
 
 
-class Reconcile:
-    """A job that states what rows of a model ought to be.
+@dataclass(frozen=True)
+class Written:
+    """What `after_batch` is told: the database alias, the run's id, and the keys that the batch changed.
 
-    `wanted` names a SELECT that returns the target's key, the wanted `columns` under their own names, and
-    optionally: `refused` (why a row has no wanted value, else null; one such row refuses the run), the columns that
-    `money` names, and, to save the engine a join with the target, `version` (its xmin) with `before_<column>` for
-    each column. It may use the parameters of `sql_params`.
+    A key is a tuple with one Python value per column of the primary key.
+    """
+
+    database: str
+    run: int
+    keys: list[tuple[Any, ...]]
+
+
+class Job:
+    """A job with its own statement, executed once per batch of the target's rows, in the batch's transaction.
+
+    `batch` names a statement of one of two forms. It takes a range of keys, `%(first)s` to `%(last)s`, both included,
+    which is the fastest; where there are `columns` it returns the key and them. Or it joins `pg_temp.ops_batch`, which
+    holds the key columns of the batch's rows (and `before_<column>`): for a key of several columns, and where `rows`
+    names a SELECT of the keys to work on (without it: all rows).
+
+    `columns` are what the statement writes: they are kept before and after, so that a run can be shown and reverted.
+    Without columns nothing is kept. Statements may use the values of `sql_params`.
     """
 
     name: ClassVar[str]
     params: ClassVar[type[forms.Form]] = NoParams
-    target: ClassVar[type[Model]]
-    wanted: ClassVar[str]
-    columns: ClassVar[tuple[str, ...]]
-    money: ClassVar[Money | None] = None
+    target: type[Model]
+    batch: str = ""
+    rows: str | None = None
+    columns: tuple[str, ...] = ()
+    masked: tuple[str, ...] = ()
+    """Columns whose values changesets and plans keep as ***; a run that wrote one can't be reverted."""
+    money: Money | None = None
     labels: ClassVar[str | None] = None
     uses: ClassVar[tuple[str, ...]] = ()
+    """Statements of functions in the database that the job's own statements call; they are part of its digest."""
+    post_checks: ClassVar[tuple[str, ...]] = ()
+    """SELECTs that must return no row once all is written; else the run ends as done, unverified."""
+    waits_for_writers: ClassVar[bool] = True
+    """Whether a run waits out the transactions that are writing to the target when it begins."""
+    shell_only: ClassVar[bool] = False
+    """Whether its parameters hold SQL, which comes from a shell only, never from a web page or a schedule."""
+    reconciles: ClassVar[bool] = False
+
+    def bind(self, params: Params) -> "Job":
+        """Return the job for these parameters; only one whose target depends on them returns another."""
+        return self
+
+    def examine(self, database: str, params: Params) -> None:
+        """Raise BadParameters for parameters that only the database can tell to be wrong; before a run is opened."""
+
+    def scope(self, params: Params) -> str:
+        """Return what excludes other runs of the job: by default all of them, as their rows may overlap."""
+        return WHOLE_JOB
 
     def staged(self, params: Params) -> tuple[Staged, ...]:
         """Return what is staged before the wanted rows are read, in this order."""
@@ -110,7 +154,23 @@ class Reconcile:
         """Return the parameters in words, for messages."""
         return ", ".join(f"{name} {value}" for name, value in params.items() if value) or "everything"
 
+    def after_batch(self, written: Written) -> None:
+        """Hear of the rows that a batch changed, inside its transaction: to fill an outbox, say. Raise to undo it."""
+
     # What follows is the engine's view of the declaration.
+
+    def reading(self) -> sql.Statement | None:
+        """Return the SELECT of the rows to work on; None is all of the target's."""
+        return sql.load(self.rows) if self.rows else None
+
+    def takes_range(self) -> bool:
+        """Tell whether the job's own statement takes a range of keys."""
+        return bool(self.batch) and {"first", "last"} <= set(sql.load(self.batch).params)
+
+    def hold_name(self, params: Params) -> str:
+        """Return the name under which a revert holds its rows against this job."""
+        scope = self.scope(params)
+        return self.name if scope == WHOLE_JOB else f"{self.name} {scope}"
 
     def label_names(self) -> tuple[str, ...]:
         """Return the names of the columns that name a row for a person."""
@@ -118,10 +178,14 @@ class Reconcile:
 
     def statements(self, params: Params) -> Iterator[sql.Statement]:
         """Yield every statement whose text decides what a run does."""
-        yield sql.load(self.wanted)
+        reading = self.reading()
+        if reading:
+            yield reading
+        if self.batch:
+            yield sql.load(self.batch)
         for staged in self.staged(params):
             yield sql.load(staged.statement)
-        for name in self.uses:
+        for name in (*self.uses, *self.post_checks):
             yield sql.load(name)
 
     def digest(self, params: Params) -> str:
@@ -135,63 +199,88 @@ class Reconcile:
         return tuple(self.target._meta.pk_fields)
 
     def column_fields(self) -> tuple["Field[Any, Any]", ...]:
-        """Return the fields of the wanted columns; raise BrokenJob for one that the model lacks."""
+        """Return the fields of the columns; raise BrokenJob for one that the model lacks."""
         fields = []
         for column in self.columns:
             try:
                 field = self.target._meta.get_field(column)
             except FieldDoesNotExist as exc:
                 raise BrokenJob(f"{self.name}: {self.target._meta.label} has no field {column!r}.") from exc
-            if not isinstance(field, Field):
+            if not isinstance(field, Field) or field.column is None:
                 raise BrokenJob(f"{self.name}: {column!r} is no column of {self.target._meta.label}.")
+            if field.model._meta.db_table != self.target._meta.db_table:
+                raise BrokenJob(
+                    f"{self.name}: {column!r} is a column of {field.model._meta.label}, which "
+                    f"{self.target._meta.label} inherits from: make that the target."
+                )
             if field in self.key_fields():
                 raise BrokenJob(f"{self.name}: {column!r} is part of the key; a run that moves keys cannot end.")
             fields.append(field)
         return tuple(fields)
 
     def check(self) -> None:
-        """Raise BrokenJob unless the statement returns what the declaration says."""
+        """Raise BrokenJob unless the statements are what the declaration says."""
         self.column_fields()
-        returns = set(sql.load(self.wanted).returns)
-        needed = {column_of(field) for field in self.key_fields()} | set(self.columns)
-        if self.money:
-            needed |= {self.money.times, self.money.currency}
-        if missing := sorted(needed - returns):
+        if taken := sorted(RESERVED & set(self.params.base_fields)):
+            raise BrokenJob(f"{self.name}: a parameter can't be called {taken[0]!r}, which is an option of every job.")
+        if strange := sorted(set(self.masked) - set(self.columns)):
+            raise BrokenJob(f"{self.name}: masked {', '.join(strange)} is not among its columns.")
+        if self.batch and self.takes_range():
+            self._check_range()
+        elif self.batch and BATCH not in sql.load(self.batch).body:
             raise BrokenJob(
-                f"{self.name}: {self.wanted} does not return {', '.join(missing)}; add it to '-- returns:'."
+                f"{self.name}: {self.batch} takes no range of keys (%(first)s, %(last)s) and does not read "
+                f"pg_temp.{BATCH}, so it would treat all rows in every batch; do one of them."
             )
+        if not self.batch and not self.reconciles:
+            raise BrokenJob(f"{self.name}: a Job needs 'batch', the name of its statement in sql/.")
+        if self.rows:
+            self._check_returns(self.rows, set())
+
+    def _check_range(self) -> None:
+        if len(self.key_fields()) > 1 or self.rows:
+            raise BrokenJob(
+                f"{self.name}: a key of several columns, or rows of one's own choice, make no range: let {self.batch} "
+                f"join pg_temp.{BATCH}."
+            )
+        hears = type(self).after_batch is not Job.after_batch
+        if self.columns or hears:
+            self._check_returns(self.batch, set(self.columns))
+        if hears and not self.columns and sql.load(self.batch).returns[0] != column_of(self.key_fields()[0]):
+            raise BrokenJob(f"{self.name}: {self.batch} must return the key first, for after_batch to hear of it.")
+
+    def _check_returns(self, name: str, more: set[str]) -> None:
+        needed = {column_of(field) for field in self.key_fields()} | more
+        if missing := sorted(needed - set(sql.load(name).returns)):
+            raise BrokenJob(f"{self.name}: {name} does not return {', '.join(missing)}; add it to '-- returns:'.")
+
+
+class Reconcile(Job):
+    """A job that states what rows of a model ought to be.
+
+    `wanted` names a SELECT that returns the target's key, the wanted `columns` under their own names, and
+    optionally: `refused` (why a row has no wanted value, else null; one such row refuses the run), the columns that
+    `money` names, and, to save the engine a join with the target, `version` (its xmin) with `before_<column>` for
+    each column. It may use the parameters of `sql_params`.
+    """
+
+    wanted: str
+    reconciles = True
+
+    def reading(self) -> sql.Statement:
+        """Return the SELECT of keys and wanted values."""
+        return sql.load(self.wanted)
+
+    def check(self) -> None:
+        """Raise BrokenJob unless the statement returns what the declaration says."""
+        super().check()
+        if not self.columns:
+            raise BrokenJob(f"{self.name}: a Reconcile needs 'columns', what its statement wants.")
+        money = {self.money.times, self.money.currency} if self.money else set()
+        self._check_returns(self.wanted, set(self.columns) | money)
 
 
 def column_of(field: "Field[Any, Any]") -> str:
     """Return the name of a field's column."""
     assert field.column is not None  # Django's stubs allow for fields without a column; key_fields has none
     return field.column
-
-
-def register(job: J) -> J:
-    """Make a job known by its name (a class decorator); raise BrokenJob where it contradicts itself."""
-    if job.name in _registry and _registry[job.name].__qualname__ != job.__qualname__:
-        raise BrokenJob(f"Two jobs are called {job.name!r}; rename one.")
-    job().check()
-    _registry[job.name] = job
-    return job
-
-
-def find(name: str) -> Reconcile:
-    """Return the job of that name; raise UnknownJob with the names there are."""
-    if name not in _registry:
-        raise UnknownJob(f"There is no job {name!r}; there is: {', '.join(sorted(_registry)) or 'none'}.")
-    return _registry[name]()
-
-
-def words(name: str) -> tuple[str, tuple[str, ...]]:
-    """Return what a job's rows are called and the columns that name one; a job that is gone leaves its runs."""
-    if name not in _registry:
-        return "rows", ()
-    job = find(name)
-    return str(job.target._meta.verbose_name_plural), job.label_names()
-
-
-def names() -> list[str]:
-    """Return the names of all jobs."""
-    return sorted(_registry)

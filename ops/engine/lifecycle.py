@@ -7,24 +7,27 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
-from django.db import DatabaseError, IntegrityError, transaction
+from django.db import DatabaseError, Error, IntegrityError, transaction
+from django.db.models.functions import Now
 
-from ops.engine import owner
-from ops.engine.jobs import Params, Reconcile
+from ops.engine import owner, parameters
+from ops.engine.jobs import Job, Params
 from ops.engine.plan import Guards, Plan, Refused
 from ops.engine.session import Session, in_words
-from ops.models import Run, RunEvent
-
-WHOLE_JOB = "*"
-"""The scope of a job whose runs may overlap: they exclude each other."""
+from ops.models import Run, RunEvent, Source
 
 
 class Stopped(Exception):
     """The run stopped before its end and can be carried on; the message says why and how."""
+
+    def __init__(self, message: str, state: Run.State = Run.State.STOPPED) -> None:
+        super().__init__(message)
+        self.state = state
 
 
 class Failed(Exception):
@@ -35,24 +38,73 @@ class Declined(Exception):
     """Whoever was asked said no; nothing was changed."""
 
 
+class Cancelled(Declined):
+    """An operator gave the run up while it was being carried out; what it wrote stays."""
+
+
 @dataclass(frozen=True)
 class Options:
-    """How to carry a run on. Times are in milliseconds, sizes in rows."""
+    """How to carry a run on. Times are in milliseconds, sizes in rows.
+
+    Without a `batch_size`, batches follow `target_time`. Without a `window`, windows have a million rows, or fewer
+    where several workers share the table.
+    """
 
     database: str = "default"
-    batch_size: int = 25_000
-    window: int = 1_000_000
+    batch_size: int | None = None
+    target_time: int = 500
+    workers: int = 1
+    window: int | None = None
     lock_timeout: int = 2_000
     attempts: int = 5
     statement_timeout: int = 60_000
+    writer_wait: int = 60_000
     atomic: bool = False
     verify: bool = False
+    exact: bool = False
     guards: Guards = field(default_factory=Guards)
     confirm: Callable[[Plan], bool] | None = None
+    agreed: bool = False
+    """Whether `confirm` only shows the plan: yes was said beforehand, and a sweep may carry the run on."""
     progress: Callable[[int, int], None] = lambda done, total: None
     note: Callable[[str], None] = lambda text: None
     stop: threading.Event = field(default_factory=threading.Event)
+    """Set to stop after the batch, resumably."""
+    leave: threading.Event = field(default_factory=threading.Event)
+    """Set, with the running statement cancelled, to leave at once."""
     started_from: str = "Python"
+
+    def kept(self) -> dict[str, Any]:
+        """Return what a run keeps of them, so that whoever carries it on is bound by the same."""
+        guards = {name: value and str(value) for name, value in asdict(self.guards).items()}
+        return {"guards": guards, **{name: getattr(self, name) for name in KEPT}}
+
+    def as_begun(self, run: Run) -> "Options":
+        """Return these options with what the run began with: guards, limits, sizes."""
+        kept = {name: run.options[name] for name in KEPT if name in run.options}
+        if self.lock_timeout != Options.lock_timeout:
+            kept.pop("lock_timeout", None)  # whoever resumes a run may be in a hurry, or patient
+        given = run.options.get("guards") or {}
+        guards = Guards(
+            max_rows=int(given["max_rows"]) if given.get("max_rows") else None,
+            max_change=Decimal(given["max_change"]) if given.get("max_change") else None,
+            max_row_change=Decimal(given["max_row_change"]) if given.get("max_row_change") else None,
+        )
+        same = {name: getattr(run, name) for name in ("batch_size", "target_time", "workers", "atomic")}
+        return replace(self, guards=guards, **kept, **same)
+
+
+KEPT = ("window", "lock_timeout", "attempts", "statement_timeout", "writer_wait", "verify", "exact")
+
+
+def encoded(value: Any) -> str:
+    """Return a value as the text of a jsonb parameter."""
+    return json.dumps(value)
+
+
+def decoded(value: Any) -> Any:
+    """Return a jsonb column's value; Django leaves it as text where no field reads it."""
+    return json.loads(value) if isinstance(value, str) else value
 
 
 @contextmanager
@@ -60,7 +112,7 @@ def trouble(tried: str) -> Iterator[None]:
     """Turn database errors into DatabaseTrouble, one sentence."""
     try:
         yield
-    except DatabaseError as exc:
+    except Error as exc:  # an InterfaceError, too: a connection that was lost before
         raise in_words(exc, tried) from exc
 
 
@@ -74,26 +126,38 @@ def event(session: Session, run: Run, what: str, detail: str = "") -> None:
     RunEvent.objects.using(session.alias).create(run=run, what=what, who=owner.who(), detail=detail)
 
 
-def record(session: Session, job: Reconcile, params: Params, options: Options, as_of: datetime, **more: Any) -> Run:
+def record(session: Session, job: Job, params: Params, options: Options, as_of: datetime, **more: Any) -> Run:
     """Insert the row of a new run: who, from where, with what, under which SQL and code."""
-    return Run.objects.using(session.alias).create(
+    sources = list(job.statements(params))
+    run = Run.objects.using(session.alias).create(
         job=job.name,
         state=Run.State.RUNNING,
-        params=dict(params),
+        params=parameters.shown(job.params, params),
+        target=job.target._meta.label,
+        columns=list(job.columns),
         as_of=as_of,
         sql_digest=job.digest(params),
+        statements={source.name: source.digest for source in sources},
         code_version=owner.code_version(),
         started_by=owner.who(),
         started_from=options.started_from,
+        options=options.kept(),
+        consent=options.confirm is None or options.agreed,
         batch_size=options.batch_size,
+        target_time=options.target_time,
+        workers=options.workers,
         atomic=options.atomic,
         **more,
     )
+    Source.objects.using(session.alias).bulk_create(
+        [Source(digest=source.digest, name=source.name, text=source.text) for source in sources], ignore_conflicts=True
+    )
+    return run
 
 
 def open_run(
     session: Session,
-    job: Reconcile,
+    job: Job,
     params: Params,
     options: Options,
     as_of: datetime,
@@ -108,11 +172,14 @@ def open_run(
     The same is a run with the same verb and parameters, and the same instant where it is `fixed` by who asks. Raises
     Refused where another run of the job is unfinished.
     """
+    scope = job.scope(params)
     for _ in range(3):
         try:
             # What a claim waits for (a catalogue or service that somebody is editing) is bounded like a batch's locks.
             with session.transaction(lock_timeout=options.lock_timeout, statement_timeout=0):
-                run = record(session, job, params, options, as_of, verb=verb, scope=WHOLE_JOB, reverts=reverts)
+                run = record(session, job, params, options, as_of, verb=verb, scope=scope, reverts=reverts)
+                run.refresh_from_db(using=session.alias, fields=["created_at"])
+                session.execute("ops/open_month.sql", {"month": run.month})
                 for name in opening:
                     session.execute(name, {"run": run.pk, "as_of": as_of})
                 event(session, run, "opened", options.started_from)
@@ -122,32 +189,46 @@ def open_run(
             if owner.constraint(exc) != "ops_run_one_unfinished":
                 raise
         runs = Run.objects.using(session.alias)
-        found = runs.filter(job=job.name, scope=WHOLE_JOB, state__in=Run.UNFINISHED).first()
+        found = runs.filter(job=job.name, scope=scope, state__in=Run.UNFINISHED).first()
         if found is not None:
-            same = found.verb == verb and found.params == dict(params) and found.reverts_id == (reverts and reverts.pk)
+            same = found.verb == verb and found.params == parameters.shown(job.params, params)
+            same = same and found.reverts_id == (reverts and reverts.pk)
             return take_over(session, job, found, same=same and (not fixed or found.as_of == as_of))
         # It ended between the two statements: try again.
     raise Refused(f"Runs of {job.name} start and end too fast to open one: try again.")
 
 
-def take_over(session: Session, job: Reconcile, found: Run, *, same: bool = True) -> Run:
+def take_over(session: Session, job: Job, found: Run, *, same: bool = True, resuming: bool = False) -> Run:
     """Become the owner of an unfinished run; raise Refused where it has a live one or is not the same work."""
     holder = owner.live_holder(session, found)
     if holder:
-        raise Refused(f"Run {found.pk} of {job.name} is being carried out by {holder}: wait for its end, or stop it.")
+        raise Refused(
+            f"Run {found.pk} of {job.name} is being carried out by {holder}: wait for its end, or stop it with "
+            f"'{found.calls('pause')}'."
+        )
+    if found.state == Run.State.PAUSED and not resuming:
+        raise Refused(
+            f"Run {found.pk} of {job.name} is paused: '{found.calls('resume')}' carries it on, "
+            f"'{found.calls('cancel')}' gives it up."
+        )
     if not same:
         raise Refused(
             f"Run {found.pk} ({found.verb} of {job.name}, {job.describe(found.params)}) is unfinished and excludes "
-            f"this one: 'manage.py runs resume {found.pk}' carries it on, "
-            f"'manage.py runs cancel {found.pk}' gives it up."
+            f"this one: '{found.calls('resume')}' carries it on, "
+            f"'{found.calls('cancel')}' gives it up."
         )
-    if found.sql_digest != job.digest(found.params):
+    # What a run wrote is taken back the same, whatever the job's SQL is by now.
+    if found.verb != Run.Verb.REVERT and found.sql_digest != job.digest(found.params):
         raise Refused(
-            f"Run {found.pk} of {job.name} began under other code or SQL than is installed now: install that version "
-            f"to go on, or give the run up with 'manage.py runs cancel {found.pk}' and start anew."
+            f"Run {found.pk} of {job.name} began under other code or SQL than is installed now: "
+            f"'{found.calls('resume')} --as-begun' goes on under the SQL that it began with, "
+            f"'{found.calls('cancel')}' gives it up, to start anew."
         )
     with transaction.atomic(using=session.alias):
         found.fence = owner.take(session, found)
+        if resuming:
+            # Whoever resumes a run wants it to go on; a start or a sweep leaves a pause that was asked for in force.
+            Run.objects.using(session.alias).filter(pk=found.pk).update(wish=Run.Wish.NONE)
         event(session, found, "resumed", f"after {found.batches} batches, fence {found.fence}")
     # What its last owner committed just before it went is read under the new fence.
     found.refresh_from_db(using=session.alias)
@@ -156,8 +237,11 @@ def take_over(session: Session, job: Reconcile, found: Run, *, same: bool = True
 
 def checkpoint(
     session: Session, run: Run, cursor: Mapping[str, Any], *, changed: int, batches: int, left_alone: int = 0
-) -> None:
-    """Write cursor and counters under the fence, in the batch's transaction; raise Stopped where it moved."""
+) -> str:
+    """Write cursor and counters under the fence, in the batch's transaction; raise Stopped where it moved.
+
+    Returns what an operator wishes of the run meanwhile.
+    """
     values = {
         "run": run.pk,
         "fence": run.fence,
@@ -166,12 +250,46 @@ def checkpoint(
         "batches": batches,
         "left_alone": left_alone,
     }
-    if not session.execute("ops/checkpoint_run.sql", values):
-        raise Stopped(f"Run {run.pk} was taken over or stopped by someone else; this owner's batch was rolled back.")
+    found = session.execute("ops/checkpoint_run.sql", values)
+    if not found:
+        raise taken_over(run)
+    return str(found[0][0])
+
+
+def taken_over(run: Run) -> Stopped:
+    """Return what a late owner is told."""
+    return Stopped(f"Run {run.pk} was taken over or stopped by someone else; this owner's batch was rolled back.")
+
+
+def heed(run: Run, wish: str) -> None:
+    """Raise what an operator wishes of a run that is being carried out: a pause or the end."""
+    if wish == Run.Wish.PAUSE:
+        raise Stopped(f"Run {run.pk} was paused: '{run.calls('resume')}' carries it on.", state=Run.State.PAUSED)
+    if wish == Run.Wish.CANCEL:
+        raise Cancelled(f"Run {run.pk} was cancelled: what it wrote stays, and can be reverted.")
+
+
+def left_at_once(run: Run, options: Options, exc: DatabaseError) -> None:
+    """Raise Stopped where the statement that failed was cancelled to leave at once."""
+    if options.leave.is_set():
+        raise Stopped(
+            f"Run {run.pk} was left at once after {run.changed:,} rows, its last batch rolled back: "
+            f"'{run.calls('resume')}' carries it on."
+        ) from exc
 
 
 @contextmanager
-def outcome(session: Session, job: Reconcile, run: Run) -> Iterator[None]:
+def leaving_at_once(run: Run, options: Options) -> Iterator[None]:
+    """Turn the error of any statement that was cancelled to leave at once into Stopped: the run can go on."""
+    try:
+        yield
+    except DatabaseError as exc:
+        left_at_once(run, options, exc)
+        raise
+
+
+@contextmanager
+def outcome(session: Session, job: Job, run: Run) -> Iterator[None]:
     """Carry an owned run to its end: record how it ended, whatever that is, and let the exception go on."""
     try:
         yield
@@ -185,7 +303,7 @@ def outcome(session: Session, job: Reconcile, run: Run) -> Iterator[None]:
         end(session, job, run, Run.State.UNVERIFIED, str(exc))
         raise
     except Stopped as exc:
-        end(session, job, run, Run.State.STOPPED, str(exc))
+        end(session, job, run, exc.state, str(exc))
         raise
     except DatabaseError as exc:
         # Nothing of the batch is kept; what earlier batches committed is, and from there the run can go on.
@@ -199,9 +317,13 @@ def outcome(session: Session, job: Reconcile, run: Run) -> Iterator[None]:
     end(session, job, run, Run.State.DONE, "")
 
 
-def end(session: Session, job: Reconcile, run: Run, state: Run.State, message: str) -> None:
+def end(session: Session, job: Job | None, run: Run, state: Run.State, message: str) -> None:
     """Record the outcome and settle or release what the run claimed, unless the connection is what failed."""
     run.state, run.message = state, message
+    if state not in (Run.State.DONE, Run.State.UNVERIFIED) and session.is_lost():
+        # Django connects anew by itself, and a run would be stopped that nobody has stopped. So it stays 'running', its
+        # owner gone, and the next sweep or start carries it on; what a lost COMMIT did is read then.
+        return
     values = {"run": run.pk, "fence": run.fence, "state": state.value, "message": message}
     try:
         with transaction.atomic(using=session.alias):
@@ -209,29 +331,23 @@ def end(session: Session, job: Reconcile, run: Run, state: Run.State, message: s
                 _settle(session, job, run, state)
                 event(session, run, state.value, message)
     except DatabaseError:
-        # A run that failed because its server is gone stays 'running'; the next start sees that its owner is gone.
         if state in (Run.State.DONE, Run.State.UNVERIFIED):
             raise
 
 
-def _settle(session: Session, job: Reconcile, run: Run, state: Run.State) -> None:
+def _settle(session: Session, job: Job | None, run: Run, state: Run.State) -> None:
     """Forget the claims of a run that is done, give them back where it ended otherwise, keep them where it stopped."""
-    claim = job.claim(run.params) if run.verb == Run.Verb.APPLY else None
-    if claim is None or state == Run.State.STOPPED:
+    claim = job.claim(run.params) if job and run.verb == Run.Verb.APPLY else None
+    if claim is None or state in Run.UNFINISHED:
         return
     done = state in (Run.State.DONE, Run.State.UNVERIFIED)
     session.execute(claim.settle if done else claim.release, {"run": run.pk})
 
 
-def cancel(alias: str, job: Reconcile, run: Run) -> None:
-    """Give an unfinished run up: what it wrote stays (and can be reverted), what it claimed is given back."""
-    session = Session(alias)
-    with trouble(f"Cancelling run {run.pk}"):
-        if run.state not in Run.UNFINISHED:
-            raise Refused(f"Run {run.pk} is {run.get_state_display()}: only an unfinished run can be cancelled.")
-        holder = owner.live_holder(session, run)
-        if holder:
-            raise Refused(f"Run {run.pk} is being carried out by {holder}: stop it there first (Ctrl-C), then cancel.")
-        with transaction.atomic(using=alias):
-            run.fence = owner.take(session, run)
-        end(session, job, run, Run.State.CANCELLED, f"Cancelled by {owner.who()}.")
+def advance(session: Session, run: Run, **fields: Any) -> None:
+    """Write fields of a run, and that its owner lives, under its fence; raise Stopped where it has another by now."""
+    rows = Run.objects.using(session.alias).filter(pk=run.pk, fence=run.fence, state=Run.State.RUNNING)
+    if not rows.update(heartbeat_at=Now(), **fields):
+        raise Stopped(f"Run {run.pk} was taken over or stopped by someone else; nothing more was written.")
+    for name, value in fields.items():
+        setattr(run, name, value)

@@ -13,11 +13,14 @@ from ops import clock
 from ops.engine.session import Session
 from ops.models import Run
 
-LEASE = 300.0
-"""Seconds of silence after which an owner counts as gone though its connection seems to stand (its host is lost).
+LEASE = 60.0
+"""Seconds of silence after which an owner or a hand counts as gone though its connection seems to stand.
 
-A killed process is seen at once, by its closed connection; an owner that waits at a prompt is silent as well.
+That is how a lost host is noticed; a killed process is seen at once, by its closed connection.
 """
+
+PROMPT_LEASE = 900.0
+"""The same for an owner that has not been told yes at its prompt: people think, and nothing waits for it."""
 
 
 class Taken(Exception):
@@ -55,6 +58,7 @@ def take(session: Session, run: Run) -> int:
     )
     if not rows:
         raise Taken(f"Run {run.pk} was taken by another process just now: start the same command again.")
+    session.hold()
     return int(rows[0][0])
 
 
@@ -74,7 +78,8 @@ def live_holder(session: Session, run: Run) -> str:
         return ""
     rows = session.execute("ops/find_owner.sql", {"run": run.pk})
     connected, busy, silent = rows[0] if rows else (False, False, None)
-    if not connected or silent is None or (silent > LEASE and not busy):
+    lease = LEASE if run.consent else PROMPT_LEASE
+    if not connected or silent is None or (silent > lease and not busy):
         return ""
     if run.owner_host == socket.gethostname() and run.owner_pid and not _alive(run.owner_pid):
         return ""

@@ -1,10 +1,16 @@
 """One declaration of parameters, a Django form, for the command line, the web, schedules and Python."""
 
+import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from django import forms
-from django.db.models import Model
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db.models import Model, QuerySet
+from django.utils.crypto import salted_hmac
+
+MASKED = re.compile(r"\*\*\* [0-9a-f]{12}")
 
 
 class BadParameters(Exception):
@@ -51,7 +57,12 @@ def clean(form_class: type[forms.Form], given: Mapping[str, Any], using: str) ->
     if unknown := sorted(set(given) - set(form_class.base_fields)):
         known = ", ".join(sorted(form_class.base_fields)) or "none"
         raise BadParameters(f"There is no parameter {unknown[0]!r}; there is: {known}.")
-    form = form_class(data=dict(given))
+    # What is not given has the value that the command line and a web form would show for it.
+    initial = {
+        name: field.initial() if callable(field.initial) else field.initial
+        for name, field in form_class.base_fields.items()
+    }
+    form = form_class(data={**{name: value for name, value in initial.items() if value is not None}, **given})
     for field in form.fields.values():
         if isinstance(field, NamedRows):
             field.using = using
@@ -59,4 +70,29 @@ def clean(form_class: type[forms.Form], given: Mapping[str, Any], using: str) ->
         name, messages = next(iter(form.errors.items()))
         where = "" if name == "__all__" else f"--{name.replace('_', '-')}: "
         raise BadParameters(f"{where}{messages[0]}")
-    return {name: form.cleaned_data[name] for name in sorted(form.base_fields)}
+    return {name: _plain(form.cleaned_data[name]) for name in sorted(form.base_fields)}
+
+
+def _plain(value: Any) -> Any:
+    """Return a cleaned value as JSON has it: what a run keeps of it is what its statements get, then as now."""
+    if isinstance(value, QuerySet):
+        return sorted(_plain(row.pk) for row in value)
+    if isinstance(value, Model):
+        return _plain(value.pk)
+    return json.loads(json.dumps(value, cls=DjangoJSONEncoder))
+
+
+def secrets(form_class: type[forms.Form]) -> set[str]:
+    """Return the names of the parameters that are secret: those of a password's widget."""
+    return {name for name, field in form_class.base_fields.items() if isinstance(field.widget, forms.PasswordInput)}
+
+
+def shown(form_class: type[forms.Form], params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters as they are kept and shown: a secret as *** with a digest that tells whether it is the same."""
+    hidden = secrets(form_class)
+    return {name: _masked(value) if name in hidden and value else value for name, value in params.items()}
+
+
+def _masked(value: Any) -> str:
+    text = str(value)
+    return text if MASKED.fullmatch(text) else f"*** {salted_hmac('ops.parameters', text).hexdigest()[:12]}"

@@ -1,25 +1,28 @@
-"""Plan, apply and resume: the engine's doors for commands, tasks and Python.
+"""Plan, apply, resume and join: the engine's doors for commands, tasks and Python.
 
 Each raises Refused (a guard, or another owner), Declined, Stopped, Failed or DatabaseTrouble, and records the run
 with its outcome in each case.
 """
 
+from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Any
 from uuid import uuid4
 
 from django.db import DatabaseError, transaction
 from psycopg2.sql import SQL, Composable
 
 from ops import clock, sql
-from ops.engine.compiler import Compiler
-from ops.engine.jobs import Params, Reconcile
+from ops.engine import owner, parameters, registry
+from ops.engine.batches import Batches
+from ops.engine.carrier import Carrier
+from ops.engine.jobs import Job, Params
 from ops.engine.lifecycle import (
+    Cancelled,
     Declined,
     Failed,
     Options,
     Stopped,
-    cancel,
+    leaving_at_once,
     open_run,
     outcome,
     record,
@@ -27,51 +30,57 @@ from ops.engine.lifecycle import (
     take_over,
     trouble,
 )
-from ops.engine.plan import Plan, Refused, guard, make
+from ops.engine.plan import Plan, Refused
 from ops.engine.session import Session
 from ops.engine.staging import stage
-from ops.engine.writer import Writer
-from ops.models import Hold, Run
+from ops.models import Run, Source
 
 __all__ = [
+    "Cancelled",
     "Declined",
     "Failed",
     "Options",
     "Refused",
     "Stopped",
     "apply",
-    "cancel",
+    "join",
     "plan_only",
     "resume",
     "statements",
 ]
 
 
-def plan_only(job: Reconcile, params: Params, options: Options, as_of: datetime | None = None) -> tuple[Run, Plan]:
+def plan_only(job: Job, params: Params, options: Options, as_of: datetime | None = None) -> tuple[Run, Plan]:
     """Make a plan as of any instant and record it as a run of its own; write nothing else."""
     session = Session(options.database)
     with trouble(f"Planning {job.name}"):
+        job.examine(options.database, params)
+        job = job.bind(params)
         as_of = as_of or server_now(session)
         scope = f"plan {uuid4().hex}"
-        run = record(session, job, params, options, as_of, verb=Run.Verb.PLAN, scope=scope)
+        with transaction.atomic(using=session.alias):
+            run = record(session, job, params, options, as_of, verb=Run.Verb.PLAN, scope=scope)
+            run.fence = owner.take(session, run)  # else a sweep takes a plan that is being made for one left behind
         try:
-            plan = _plan(session, job, run, options, claimed=False)
-            run.state, run.plan = Run.State.PLANNED, plan.as_json()
+            found = Carrier(session, job, params, run, options).plan(claimed=False, estimate=True)
+            run.state, run.plan = Run.State.PLANNED, found.as_json()
         except BaseException as exc:
             run.state, run.message = Run.State.FAILED, str(exc)
             raise
         finally:
             _finish_plan(session, run)
-    return run, plan
+    return run, found
 
 
-def apply(job: Reconcile, params: Params, options: Options, as_of: datetime | None = None) -> tuple[Run, Plan]:
+def apply(job: Job, params: Params, options: Options, as_of: datetime | None = None) -> tuple[Run, Plan]:
     """Bring the rows in line, or carry on the run that was doing so; return the run, done, and its plan.
 
     `as_of` may lie in the past, but then the run claims no marks (and may leave some); it may not lie in the future.
     """
     session = Session(options.database)
     with trouble(f"Applying {job.name}"):
+        job.examine(options.database, params)
+        job = job.bind(params)
         now = server_now(session)
         if as_of is not None and as_of > now:
             raise Refused(
@@ -85,74 +94,94 @@ def apply(job: Reconcile, params: Params, options: Options, as_of: datetime | No
         run = open_run(
             session, job, params, options, as_of or now, verb=Run.Verb.APPLY, opening=opening, fixed=as_of is not None
         )
-        return _carry(session, job, run, options)
+        return _carry(Carrier(session, job, params, run, options))
 
 
-def resume(job: Reconcile, run: Run, options: Options) -> tuple[Run, Plan]:
-    """Carry an unfinished apply on to its end."""
+def resume(job: Job, run: Run, options: Options, *, as_begun: bool = False) -> tuple[Run, Plan]:
+    """Carry an unfinished apply on to its end; `as_begun` under the SQL that it began with."""
     session = Session(options.database)
-    with trouble(f"Resuming run {run.pk}"):
-        return _carry(session, job, take_over(session, job, run), options)
+    with trouble(f"Resuming run {run.pk}"), as_it_began(session, run, as_begun=as_begun):
+        bound = job.bind(run.params)
+        _must_know_secrets(bound, run)
+        taken = take_over(session, bound, run, resuming=True)
+        return _carry(Carrier(session, bound, run.params, taken, options))
 
 
-def _carry(session: Session, job: Reconcile, run: Run, options: Options) -> tuple[Run, Plan]:
-    with outcome(session, job, run):
-        plan = _plan(session, job, run, options, claimed=True)
-        if run.plan is not None:
-            options.note(f"Carrying on run {run.pk}, opened {clock.shown(run.created_at)}.")
-        if run.cursor is None:
-            # Whoever was killed at the question has not said yes.
-            run.plan = plan.as_json()
-            run.save(using=session.alias, update_fields=["plan"])
-            guard(plan, options.guards, job)
-            if plan.changes and options.confirm and not options.confirm(plan):
-                raise Declined(f"Declined: run {run.pk} changed nothing.")
-        _lift_moot_holds(session, job, run, options)
-        if plan.changes and run.atomic:
-            with transaction.atomic(using=session.alias):
-                _writer(session, job, run, plan, options).write()
-        elif plan.changes:
-            _writer(session, job, run, plan, options).write()
-        if options.verify and plan.changes:
-            left = _plan(session, job, run, options, claimed=True)
-            if left.changes:
-                raise Failed(
-                    f"Run {run.pk} is done, but {left.changes:,} rows differ again, changed meanwhile: run it again."
-                )
-    return run, plan
+def _must_know_secrets(job: Job, run: Run) -> None:
+    secret = sorted(name for name in parameters.secrets(job.params) if run.params.get(name))
+    if secret:
+        raise Refused(
+            f"Run {run.pk} of {job.name} has the secret parameter {', '.join(secret)}, which is not kept: start the "
+            "job again with it, and the run goes on."
+        )
 
 
-def _values(job: Reconcile, run: Run, *, claimed: bool) -> dict[str, Any]:
-    return job.sql_params(run.params, run.as_of, run.pk if claimed else None)
+def as_it_began(session: Session, run: Run, *, as_begun: bool) -> AbstractContextManager[None]:
+    """Return a context in which statements are those that a run began with; raise Refused where they can't be had."""
+    if not as_begun:
+        return sql.using({})
+    if not run.statements:
+        raise Refused(
+            f"Run {run.pk} began under Setwise 0.1, which kept no SQL: give it up with "
+            f"'{run.calls('cancel')}' and start anew."
+        )
+    job = registry.find(run.job)
+    functions = {name: run.statements.get(name) for name in job.uses}
+    changed = [name for name, digest in functions.items() if digest != sql.load(name).digest]
+    if changed:
+        raise Refused(
+            f"Run {run.pk} uses {changed[0]}, a function in the database, which a migration has changed since: "
+            f"give the run up with '{run.calls('cancel')}' and start anew."
+        )
+    return sql.using(kept_sources(session, run))
 
 
-def _holds(session: Session, job: Reconcile) -> bool:
-    return Hold.objects.using(session.alias).filter(job=job.name).exists()
-
-
-def _plan(session: Session, job: Reconcile, run: Run, options: Options, *, claimed: bool) -> Plan:
-    """Stage and count in one snapshot, so that all figures of a plan agree."""
-    compiler = Compiler(job, run.params, session.connection)
-    values = _values(job, run, claimed=claimed)
-    # A plan may read for as long as it takes; it holds no lock that a writer waits for.
-    with session.transaction(lock_timeout=options.lock_timeout, statement_timeout=0, snapshot=True):
-        stage(session, job, run.params, values)
-        return make(session, compiler, values, holds=_holds(session, job), window=options.window if claimed else 0)
-
-
-def _writer(session: Session, job: Reconcile, run: Run, plan: Plan, options: Options) -> Writer:
-    values = _values(job, run, claimed=True)
-    return Writer(
-        session, Compiler(job, run.params, session.connection), run, plan, options, values, _holds(session, job)
+def kept_sources(session: Session, run: Run) -> dict[str, sql.Statement]:
+    """Return the statements that a run began with, by name."""
+    texts = dict(
+        Source.objects.using(session.alias)
+        .filter(digest__in=list(run.statements.values()))
+        .values_list("digest", "text")
     )
+    if missing := sorted(name for name, digest in run.statements.items() if digest not in texts):
+        raise Refused(f"The text of {missing[0]} as run {run.pk} began with it is not kept: cancel it and start anew.")
+    return {name: sql.parse(name, texts[digest]) for name, digest in run.statements.items()}
 
 
-def _lift_moot_holds(session: Session, job: Reconcile, run: Run, options: Options) -> None:
-    """Forget the holds of rows for which something else is wanted by now: their inputs have changed."""
-    if _holds(session, job):
-        compiler = Compiler(job, run.params, session.connection)
-        with session.transaction(lock_timeout=options.lock_timeout, statement_timeout=0):
-            session.execute(compiler.lift_moot_holds(), _values(job, run, claimed=True))
+def _carry(carrier: Carrier) -> tuple[Run, Plan]:
+    session, job, run, options = carrier.session, carrier.job, carrier.run, carrier.options
+    with outcome(session, job, run), leaving_at_once(run, options):
+        if run.cursor is None:
+            found = carrier.begin()
+        else:
+            options.note(f"Carrying on run {run.pk}, opened {clock.shown(run.created_at)}.")
+            found = Plan.from_json(run.plan or {})
+            carrier.stage()
+        if run.cursor is not None:
+            carrier.write(found)
+            carrier.tell_above()
+        carrier.prove(found)
+    return run, found
+
+
+def join(run: Run, options: Options) -> int:
+    """Lend a hand to a run that another process carries out; return how many rows this hand wrote.
+
+    It leaves when no window is left to claim, or the run has another owner, is paused, stopped or done.
+    """
+    session = Session(options.database)
+    with trouble(f"Joining run {run.pk}"), sql.using(kept_sources(session, run) if run.statements else {}):
+        if run.state != Run.State.RUNNING or run.cursor is None or run.verb != Run.Verb.APPLY or run.atomic:
+            raise Refused(
+                f"Run {run.pk} is {run.get_state_display()} and has no work to share: only a run that writes has."
+            )
+        job = registry.find(run.job).bind(run.params)
+        _must_know_secrets(job, run)
+        carrier = Carrier(session, job, run.params, run, options)
+        carrier.stage()
+        hand = carrier.hand()
+        hand.work()
+        return hand.wrote
 
 
 def _finish_plan(session: Session, run: Run) -> None:
@@ -165,27 +194,33 @@ def _finish_plan(session: Session, run: Run) -> None:
             raise
 
 
-def statements(job: Reconcile, params: Params, options: Options, as_of: datetime | None, *, explain: bool) -> str:
+def statements(job: Job, params: Params, options: Options, as_of: datetime | None, *, explain: bool) -> str:
     """Return a run's statements in their order, or the server's plan of the one that reads; write nothing."""
     session = Session(options.database)
     with trouble(f"Reading {job.name}"):
+        job.examine(options.database, params)
+        job = job.bind(params)
         as_of = as_of or server_now(session)
-        compiler = Compiler(job, params, session.connection)
+        session.connection.ensure_connection()
+        compiler = Batches(job, params, session.connection)
         values = job.sql_params(params, as_of, None)
         if explain:
             with session.transaction(lock_timeout=options.lock_timeout, statement_timeout=0, snapshot=True):
                 stage(session, job, params, values)
-                reading = SQL("EXPLAIN {}").format(compiler.rows(holds=False))
-                return "\n".join(row[0] for row in session.execute(reading, values))
-        session.connection.ensure_connection()
+                reading = compiler.rows(holds=False) if job.reconciles else compiler.totals(holds=False)
+                return "\n".join(row[0] for row in session.execute(SQL("EXPLAIN {}").format(reading), values))
         parts: list[tuple[str, Composable]] = [
             (staged.statement, sql.load(staged.statement).compose()) for staged in job.staged(params)
         ]
         parts += [
             ("plan", compiler.totals(holds=False)),
-            ("the rows of one window that differ", compiler.difference(holds=False, after=None, upto=None, slot=0)),
-            ("one batch", compiler.batch()),
+            ("the rows of one window that are to be written", compiler.difference(holds=False)),
         ]
+        if job.reconciles:
+            parts.append(("one batch", compiler.batch()))
+        else:
+            parts = [] if job.takes_range() else [*parts, ("one batch", compiler.fill_own_batch(lock=False))]
+            parts.append((f"one batch: {job.batch}", sql.load(job.batch).compose()))
         texts = [f"-- {name}\n{part.as_string(session.connection.connection)};" for name, part in parts]
         # To be read: a percent sign is doubled for the driver only.
         return "\n\n".join(texts).replace("%%", "%")

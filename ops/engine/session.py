@@ -44,6 +44,17 @@ class Session:
     def __init__(self, alias: str) -> None:
         self.alias = alias
         self.connection = connections[alias]
+        self.rowcount = 0
+        self._limits = (0, 0)
+        self._held: Any = None
+
+    def hold(self) -> None:
+        """Remember which connection this is: a run is owned by it, and no more once it is lost."""
+        self._held = self.connection.connection
+
+    def is_lost(self) -> bool:
+        """Tell whether the connection that was held is gone, even if Django has opened another since."""
+        return self.connection.connection is not self._held or not self.connection.is_usable()
 
     def execute(self, statement: str | Composable, params: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """Execute a statement of sql/ (by name) or of the compiler, and return its rows."""
@@ -54,6 +65,7 @@ class Session:
             statement = loaded.compose()
         with self.connection.cursor() as cursor:
             cursor.execute(statement, values)
+            self.rowcount = cursor.rowcount
             return cursor.fetchall() if cursor.description else []
 
     @contextmanager
@@ -68,6 +80,7 @@ class Session:
             yield
 
     def _limit(self, lock_timeout: int, statement_timeout: int, *, ordered: bool) -> None:
+        self._limits = (lock_timeout, statement_timeout)
         values = {
             "lock_timeout": f"{lock_timeout}ms",
             "statement_timeout": f"{statement_timeout}ms",
@@ -75,9 +88,9 @@ class Session:
         }
         self.execute("ops/set_limits.sql", values)
 
-    def unordered(self, *, lock_timeout: int, statement_timeout: int) -> None:
+    def unordered(self) -> None:
         """Let the rest of an ordered transaction join as the planner likes."""
-        self._limit(lock_timeout, statement_timeout, ordered=False)
+        self._limit(*self._limits, ordered=False)
 
 
 def sqlstate(exc: BaseException) -> str:

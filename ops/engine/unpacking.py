@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 from psycopg2.sql import SQL, Composable, Literal
 
-from ops.engine.compiler import SLOTS, Compiler, comma, ident
+from ops.engine.batches import write_back
+from ops.engine.shape import Shape, comma, ident, slot_of
 
 
 def _all_equal(left: Sequence[Composable], right: Sequence[Composable]) -> Composable:
@@ -16,11 +17,11 @@ def _all_equal(left: Sequence[Composable], right: Sequence[Composable]) -> Compo
 
 
 class Unpacking:
-    """The statements over changesets `c`, unpacked to rows `u`, of one compiler's target `t`."""
+    """The statements over changesets `c`, unpacked to rows `u`, of a target `t`."""
 
-    def __init__(self, compiler: Compiler) -> None:
-        self.compiler = compiler
-        keys, values = len(compiler.keys), len(compiler.columns)
+    def __init__(self, shape: Shape) -> None:
+        self.shape = shape
+        keys, values = len(shape.keys), len(shape.columns)
         slices, names = [], []
         for array, width in (("keys", keys), ("before", values), ("after", values)):
             for i in range(width):
@@ -33,9 +34,9 @@ class Unpacking:
         self.key_texts = [ident("u", f"keys_{i}") for i in range(keys)]
         self.before_texts = [ident("u", f"before_{i}") for i in range(values)]
         self.after_texts = [ident("u", f"after_{i}") for i in range(values)]
-        self.keys = self._typed(self.key_texts, compiler.key_types)
-        self.before = self._typed(self.before_texts, compiler.types)
-        self.after = self._typed(self.after_texts, compiler.types)
+        self.keys = self._typed(self.key_texts, shape.key_types)
+        self.before = self._typed(self.before_texts, shape.types)
+        self.after = self._typed(self.after_texts, shape.types)
 
     @staticmethod
     def _typed(texts: Sequence[Composable], types: Sequence[Composable]) -> list[Composable]:
@@ -43,37 +44,35 @@ class Unpacking:
 
     def _joined(self) -> Composable:
         """Return the unpacked rows of a run with what the target holds now, if it still has the row."""
-        match = _all_equal(self.compiler.key_of("t"), self.keys)
-        return SQL("{} LEFT JOIN {} AS t ON {} WHERE c.run_id = %(run)s").format(
-            self.source, self.compiler.target, match
-        )
+        match = _all_equal(self.shape.key_of("t"), self.keys)
+        return SQL("{} LEFT JOIN {} AS t ON {} WHERE c.run_id = %(run)s").format(self.source, self.shape.target, match)
 
     def _untouched(self) -> Composable:
         """Return the condition that the row is still there and holds what the run wrote."""
         same = SQL(" AND ").join(
             SQL("t.{} IS NOT DISTINCT FROM {}").format(column, value)
-            for column, value in zip(self.compiler.columns, self.after, strict=True)
+            for column, value in zip(self.shape.columns, self.after, strict=True)
         )
-        return SQL("({} IS NOT NULL AND {})").format(self.compiler.key_of("t")[0], same)
+        return SQL("({} IS NOT NULL AND {})").format(self.shape.key_of("t")[0], same)
 
     def history(self) -> Composable:
-        """Return every change of the key in %(key_0)s .. by runs of %(job)s."""
-        types = self.compiler.key_types
+        """Return every change of the key in %(key_0)s .. by runs on %(target)s with these columns."""
+        types = self.shape.key_orders
         typed = [SQL("%(key_{})s::{}").format(Literal(i), kind) for i, kind in enumerate(types)]
         low = [SQL("c.low[{}]::{}").format(Literal(i + 1), kind) for i, kind in enumerate(types)]
         high = [SQL("c.high[{}]::{}").format(Literal(i + 1), kind) for i, kind in enumerate(types)]
         return SQL(
             "SELECT r.id, r.verb, r.job, c.committed_at, r.started_by, ARRAY[{before}], ARRAY[{after}] "
             "FROM {source} INNER JOIN ops_run AS r ON r.id = c.run_id "
-            "WHERE r.job = %(job)s AND (hash_record_extended(ROW({key}), 0) & {slots})::integer >= c.slot_from "
-            "AND (hash_record_extended(ROW({key}), 0) & {slots})::integer < c.slot_upto "
+            "WHERE r.target = %(target)s AND r.columns = %(columns)s "
+            "AND {slot} >= c.slot_from AND {slot} < c.slot_upto "
             "AND ROW({low}) <= ROW({key}) AND ROW({high}) >= ROW({key}) AND {match} ORDER BY c.id"
         ).format(
             before=comma(self.before_texts),
             after=comma(self.after_texts),
             source=self.source,
             key=comma(typed),
-            slots=Literal(SLOTS - 1),
+            slot=slot_of(typed),
             low=comma(low),
             high=comma(high),
             match=_all_equal(self.keys, typed),
@@ -90,20 +89,21 @@ class Unpacking:
         )
 
     def take_back(self) -> Composable:
-        """Return the statement that sets batch %(number)s of run %(reverted)s back, with its own changeset."""
-        compiler = self.compiler
-        given = [SQL("{} AS {}").format(key, name) for key, name in zip(self.keys, compiler.keys, strict=True)]
+        """Return the statement that sets the rows of %(changeset)s back, with a changeset of its own."""
+        shape = self.shape
+        given = [SQL("{} AS {}").format(key, name) for key, name in zip(self.keys, shape.keys, strict=True)]
         # What the run wrote is what ought to be there now; what was there before is wanted again.
-        given += [SQL("{} AS {}").format(v, name) for v, name in zip(self.after, compiler.before, strict=True)]
-        given += [SQL("{} AS {}").format(v, name) for v, name in zip(self.before, compiler.after, strict=True)]
-        return compiler.write_back(
-            SQL("SELECT {} FROM {} WHERE c.run_id = %(reverted)s AND c.batch = %(number)s ORDER BY {}").format(
+        given += [SQL("{} AS {}").format(v, name) for v, name in zip(self.after, shape.before, strict=True)]
+        given += [SQL("{} AS {}").format(v, name) for v, name in zip(self.before, shape.after, strict=True)]
+        return write_back(
+            shape,
+            SQL("SELECT {} FROM {} WHERE c.id = %(changeset)s AND c.month = %(reverted_month)s ORDER BY {}").format(
                 comma(given), self.source, comma(self.keys)
-            )
+            ),
         )
 
     def _written(self) -> Composable:
-        return SQL("{} WHERE c.run_id = %(run)s AND c.batch = %(batch)s").format(self.source)
+        return SQL("{} WHERE c.run_id = %(run)s AND c.batch = %(batch)s AND c.month = %(month)s").format(self.source)
 
     def hold(self) -> Composable:
         """Return the statement that holds the rows of a revert's batch against what its run had written."""

@@ -73,6 +73,11 @@ def count(number: int, word: str) -> str:
     return f"{number:,} {word}{'' if number == 1 else 'es' if word.endswith('ch') else 's'}"
 
 
+def value(text: str | None) -> str:
+    """Return a value as it is told: nothing is -, an empty text ''."""
+    return "-" if text is None else text or "''"
+
+
 def money(value: Decimal | str | None, decimals: int = 0) -> str:
     """Return an amount with thousands marked, and with at least so many decimals."""
     if value is None:
@@ -113,9 +118,11 @@ def _alike(row: Mapping[str, Any], counts_money: bool) -> dict[str, Any]:
     """Return a row with its old and new value as text: one amount each, or several columns."""
     old, new = row["old"], row["new"]
     if isinstance(old, dict):
-        old, new = (", ".join(f"{name} {value}" for name, value in values.items()) for values in (old, new))
+        old, new = (", ".join(f"{name} {value(v)}" for name, v in values.items()) for values in (old, new))
     elif counts_money:
         old, new = monies(old, new)
+    else:
+        old, new = value(old), value(new)
     return {**row, "old": old, "new": new}
 
 
@@ -125,6 +132,8 @@ def plan(found: Mapping[str, Any], *, rows: str, labels: Sequence[str] = (), ter
     `rows` says what they are, `labels` in which order to show what names one.
     """
     told = f"{found['changes']:,} would change, {found['held']:,} held, {found['refusals']:,} refused."
+    if found.get("margin") is not None:
+        told = f"about {found['changes']:,} would change (a sample: +- {found['margin']:,}; --exact counts)."
     lines = [f"Looked at {found['looked_at']:,} {rows}: {told}"]
     if found["amounts"]:
         columns = ("currency", "before", "after", "difference", "%")

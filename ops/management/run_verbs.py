@@ -1,27 +1,38 @@
-"""The verbs of `manage.py runs`: each reads or acts through the engine and prints."""
+"""The verbs of `manage.py runs` that read: each asks the database and prints."""
 
 from typing import Any
 
 from django.apps import apps
 from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError
-from django.db.models import DecimalField, Model
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.models import DecimalField, Max, Model
 
 from ops import clock
-from ops.engine import changeset, jobs, lifecycle, run
-from ops.engine.plan import Refused
+from ops.engine import changeset, owner, registry
+from ops.engine.session import Session
 from ops.management import display
-from ops.management.job_command import USAGE, EngineCommand
+from ops.management.engine_command import FAILED, REFUSED, STOPPED, USAGE, EngineCommand
 from ops.models import Run
 
 Given = dict[str, Any]
+
+ENDED: dict[str, int] = {
+    Run.State.UNVERIFIED: FAILED,
+    Run.State.FAILED: FAILED,
+    Run.State.REFUSED: REFUSED,
+    Run.State.CANCELLED: REFUSED,
+    Run.State.STOPPED: STOPPED,
+    Run.State.PAUSED: STOPPED,
+}
 
 
 def _local(moment: Any) -> str:
     return "-" if moment is None else clock.shown(moment)
 
 
-def _find(options: Given) -> Run:
+def find(options: Given) -> Run:
+    """Return the run that was named; raise CommandError where there is none."""
     found = Run.objects.using(options["database"]).filter(pk=options["run"]).first()
     if found is None:
         raise CommandError(
@@ -30,7 +41,8 @@ def _find(options: Given) -> Run:
     return found
 
 
-def _document(found: Run) -> dict[str, Any]:
+def document(found: Run) -> dict[str, Any]:
+    """Return a run as JSON takes it."""
     return {
         "run": found.pk,
         "job": found.job,
@@ -47,31 +59,52 @@ def _document(found: Run) -> dict[str, Any]:
         "changed": found.changed,
         "left_alone": found.left_alone,
         "message": found.message,
+        "wish": found.wish,
+        "batch_size": found.batch_size,
+        "target_time": found.target_time,
+        "workers": found.workers,
     }
+
+
+def run_databases() -> list[str]:
+    """Return the aliases of the PostgreSQL databases that keep runs: a run lives in the database that it writes to."""
+    return [
+        alias
+        for alias in connections
+        if connections[alias].vendor == "postgresql"
+        if alias == DEFAULT_DB_ALIAS or Run._meta.db_table in connections[alias].introspection.table_names()
+    ]
 
 
 def list_runs(command: EngineCommand, options: Given) -> None:
     """Print the newest runs."""
-    found = Run.objects.using(options["database"]).order_by("-pk")
-    if options["job"]:
-        found = found.filter(job=jobs.find(options["job"]).name)
-    runs = list(found[: options["limit"]])
+    aliases = [options["database"]] if options["database"] else run_databases()
+    both: list[tuple[str, Run]] = []
+    for alias in aliases:
+        found = Run.objects.using(alias).order_by("-pk")
+        if options["job"]:
+            found = found.filter(job=registry.find(options["job"]).name)
+        both += [(alias, one) for one in found[: options["limit"]]]
+    both = sorted(both, key=lambda pair: pair[1].created_at, reverse=True)[: options["limit"]]
+    runs = [one for _, one in both]
     if options["json"]:
-        command.print_json({"runs": [_document(one) for one in runs]})
+        command.print_json({"runs": [{**document(one), "database": alias} for alias, one in both]})
         return
     if not runs:
         command.stdout.write("There are no runs yet.")
         return
-    rows = [
+    rows: list[tuple[object, ...]] = [
         (one.pk, one.job, one.verb, one.get_state_display(), f"{one.changed:,}", _local(one.created_at)) for one in runs
     ]
-    columns = ("run", "job", "verb", "state", "changed", "opened")
+    columns: tuple[str, ...] = ("run", "job", "verb", "state", "changed", "opened")
+    if len(aliases) > 1:
+        columns, rows = ("database", *columns), [(alias, *row) for (alias, _), row in zip(both, rows, strict=True)]
     command.stdout.write(display.table("Runs", columns, rows, ("run", "changed"), command.stdout.isatty()))
 
 
 def show(command: EngineCommand, options: Given) -> None:
     """Print one run whole."""
-    found = _find(options)
+    found = find(options)
     events = list(found.events.using(options["database"]).order_by("pk"))
     if options["json"]:
         more = {
@@ -80,7 +113,7 @@ def show(command: EngineCommand, options: Given) -> None:
             "code_version": found.code_version,
             "events": [{"at": e.at.isoformat(), "what": e.what, "who": e.who, "detail": e.detail} for e in events],
         }
-        command.print_json({**_document(found), **more})
+        command.print_json({**document(found), **more})
         return
     seconds = (found.finished_at - found.created_at).total_seconds() if found.finished_at else None
     changed = f"{display.count(found.changed, 'row')} in {display.count(found.batches, 'batch')}"
@@ -98,14 +131,19 @@ def show(command: EngineCommand, options: Given) -> None:
         ("changed", changed),
         ("code, SQL", f"{found.code_version}, {found.sql_digest[:12]}"),
     ]
+    if found.state in Run.UNFINISHED and found.verb == Run.Verb.APPLY:
+        size = f"batches of {found.batch_size:,}" if found.batch_size else f"batches of {found.target_time:,} ms"
+        lines.append(("goes on", f"in {size}, {display.count(found.workers, 'worker')}"))
+        if found.wish:
+            lines.append(("wish", f"{found.wish}, after the batch"))
     terminal = command.stdout.isatty()
     if found.plan and "looked_at" not in found.plan:
         lines.append(("plan", f"{display.count(found.plan['rows'], 'row')}, {found.plan['back']:,} can go back"))
         if found.plan["edited"]:
-            lines.append(("left alone", _listed(found.plan["edited"], found.left_alone)))
+            lines.append(("left alone", listed(found.plan["edited"], found.left_alone)))
     command.stdout.write(display.facts(lines, terminal=terminal))
     if found.plan and "looked_at" in found.plan:
-        rows, labels = jobs.words(found.job)
+        rows, labels = registry.words(found.job)
         command.stdout.write(f"\n{display.plan(found.plan, rows=rows, labels=labels, terminal=terminal)}")
     happened = [(_local(e.at), e.what, e.who, e.detail) for e in events]
     if happened:
@@ -113,7 +151,7 @@ def show(command: EngineCommand, options: Given) -> None:
         command.stdout.write(display.table("Events", columns, happened, (), terminal))
 
 
-def _listed(keys: list[list[str]], of: int) -> str:
+def listed(keys: list[list[str]], of: int) -> str:
     """Return keys in one line, with a word on those that are not listed."""
     return f"{', '.join(','.join(key) for key in keys)}{' and more' if of > len(keys) else ''}"
 
@@ -128,7 +166,7 @@ def _model(label: str) -> type[Model]:
 def _shown(model: type[Model], column: str, before: str | None, after: str | None) -> list[str | None]:
     if isinstance(model._meta.get_field(column), DecimalField):
         return [*display.monies(before, after)]
-    return [before, after]
+    return [display.value(before), display.value(after)]
 
 
 def _key(model: type[Model], given: list[str]) -> list[str]:
@@ -182,109 +220,51 @@ def history(command: EngineCommand, options: Given) -> None:
     command.stdout.write(display.table(title, columns, rows, ("run", "before", "after"), command.stdout.isatty()))
 
 
-def _options(command: EngineCommand, options: Given, stop: Any, progress: Any, **more: Any) -> lifecycle.Options:
-    return lifecycle.Options(
-        database=options["database"],
-        lock_timeout=options["lock_timeout"],
-        note=command.stderr.write,
-        stop=stop,
-        progress=progress,
-        started_from=f"manage.py runs {options['verb']}",
-        **more,
-    )
-
-
-def revert(command: EngineCommand, options: Given) -> None:
-    """Plan the revert, ask, and take the run back."""
-    found = _find(options)
-    if not options["dry_run"]:
-        command.must_not_guess(no_input=options["no_input"], quiet=options["json"])
-    changeset.check_revertible(found)
-    plan = changeset.find_revert_plan(options["database"], found)
-    if not options["json"]:
-        command.stdout.write(
-            f"Run {found.pk} ({found.verb} of {found.job}) wrote {display.count(plan.rows, 'row')}: {plan.back:,} can "
-            f"go back, {plan.left_alone:,} no longer hold what it wrote and stay as they are."
-        )
-        if plan.edited:
-            command.stdout.write(f"Left alone: {_listed(plan.edited, plan.left_alone)}.")
-    if options["dry_run"]:
-        document = {"rows": plan.rows, "back": plan.back, "left_alone": plan.left_alone, "edited": plan.edited}
-        if options["json"]:
-            command.print_json({"reverts": found.pk, **document})
-        return
-    # With nothing to set back there is nothing to ask; that it was tried is recorded all the same.
-    asked = options["no_input"] or not plan.back
-    if not command.ask(f"Set {display.count(plan.back, 'row')} back?", no_input=asked):
-        raise lifecycle.Declined(f"Declined: run {found.pk} stays as it is.")
-    with command.interruptible() as stop, command.progress(quiet=options["json"]) as progress:
-        back, _ = changeset.revert(found, _options(command, options, stop, progress))
-    _said(command, options, back)
-
-
-def resume(command: EngineCommand, options: Given) -> None:
-    """Carry an unfinished run on; one that has written nothing yet shows its plan and asks as it would have."""
-    found = _find(options)
-    if found.state not in Run.UNFINISHED:
-        raise Refused(f"Run {found.pk} is {found.get_state_display()}: only an unfinished run can be resumed.")
-    command.must_not_guess(no_input=options["no_input"], quiet=options["json"], or_else="")
-    with command.interruptible() as stop, command.progress(quiet=options["json"]) as progress:
-        if found.verb == Run.Verb.REVERT:
-            changeset.resume_revert(found, _options(command, options, stop, progress))
-        else:
-            job = jobs.find(found.job)
-            confirm = command.confirming(job, options)
-            more = {"confirm": confirm, "batch_size": found.batch_size}
-            run.resume(job, found, _options(command, options, stop, progress, **more))
-    _said(command, options, found)
-
-
-def _said(command: EngineCommand, options: Given, found: Run) -> None:
-    found.refresh_from_db(using=options["database"])
+def watch(command: EngineCommand, options: Given) -> None:
+    """Show a run's progress until it ends; raise CommandError with the code that the run itself would end with."""
+    found = find(options)
+    alias, last = options["database"], found.events.using(options["database"]).aggregate(last=Max("pk"))["last"] or 0
+    told = f"Not watching any more; run {found.pk} goes on."
+    with command.interruptible(alias, told) as stop, command.progress(quiet=options["json"]) as progress:
+        while True:
+            found.refresh_from_db(using=alias)
+            for one in found.events.using(alias).filter(pk__gt=last).order_by("pk"):
+                last = one.pk
+                if not options["json"]:
+                    command.note(f"{_local(one.at)} {one.what}{f': {one.detail}' if one.detail else ''}")
+            plan = found.plan or {}
+            total = max(plan.get("changes", plan.get("rows", 0)), found.changed)
+            if total:
+                progress(found.changed + found.left_alone, total)
+            if found.state != Run.State.RUNNING:
+                break
+            if _lost(alias, found):
+                raise CommandError(
+                    f"Run {found.pk} has lost its owner after {display.count(found.changed, 'row')}: 'manage.py sweep' "
+                    f"or '{found.calls('resume')}' carries it on.",
+                    returncode=STOPPED,
+                )
+            if stop.wait(options["interval"]):
+                return
     if options["json"]:
-        command.print_json(_document(found))
-        return
-    rows = display.count(found.changed, "row")
+        command.print_json(document(found))
+    else:
+        command.stdout.write(f"Run {found.pk}: {found.get_state_display()}; {_did(found)}.")
+    if code := ENDED.get(found.state, 0):
+        raise CommandError(found.message or f"Run {found.pk} is {found.get_state_display()}.", returncode=code)
+
+
+def _lost(alias: str, found: Run) -> bool:
+    """Tell whether nobody carries a run out that has not ended meanwhile."""
+    if owner.live_holder(Session(alias), found):
+        return False
+    found.refresh_from_db(using=alias)
+    return found.state == Run.State.RUNNING and not owner.live_holder(Session(alias), found)
+
+
+def _did(found: Run) -> str:
+    if found.verb == Run.Verb.PLAN:
+        return "a plan writes nothing"
     if found.verb == Run.Verb.REVERT:
-        command.stdout.write(f"Run {found.pk}: {rows} set back, {found.left_alone:,} left alone.")
-        if found.holds.using(options["database"]).exists():
-            command.stdout.write(
-                f"Sweeps leave these rows as they are until their inputs change; 'manage.py runs lift {found.pk}' "
-                "lifts that."
-            )
-    else:
-        command.stdout.write(f"Run {found.pk}: {rows} written in {display.count(found.batches, 'batch')}.")
-
-
-def cancel(command: EngineCommand, options: Given) -> None:
-    """Give an unfinished run up."""
-    found = _find(options)
-    lifecycle.cancel(options["database"], jobs.find(found.job), found)
-    found.refresh_from_db(using=options["database"])
-    if options["json"]:
-        command.print_json(_document(found))
-    else:
-        command.stdout.write(
-            f"Run {found.pk}: cancelled; it had written {display.count(found.changed, 'row')}"
-            + (f", which stay: 'manage.py runs revert {found.pk}' takes them back." if found.changed else ".")
-        )
-
-
-def lift(command: EngineCommand, options: Given) -> None:
-    """Lift the holds of a revert."""
-    found = _find(options)
-    if found.verb != Run.Verb.REVERT:
-        by = ", ".join(
-            str(pk) for pk in found.reverted_by.using(options["database"]).order_by("pk").values_list("pk", flat=True)
-        )
-        raise Refused(
-            f"Run {found.pk} is no revert, and only reverts hold rows: "
-            + (f"lift the one that took it back, run {by}." if by else "nothing is held of it.")
-        )
-    lifted = changeset.lift(options["database"], found)
-    if options["json"]:
-        command.print_json({"run": found.pk, "lifted": lifted})
-    elif lifted:
-        command.stdout.write(f"Run {found.pk}: {display.count(lifted, 'hold')} lifted; the next run takes these rows.")
-    else:
-        command.stdout.write(f"Run {found.pk}: it holds no row (any more).")
+        return f"{display.count(found.changed, 'row')} set back, {found.left_alone:,} left alone"
+    return f"{display.count(found.changed, 'row')} written"

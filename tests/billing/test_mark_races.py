@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from billing.models import Mark, Plan, PriceChange, Service, Subscription
-from ops.engine import jobs, run, writer
+from ops.engine import carrier, registry, run
 from ops.engine.plan import Plan as RunPlan
 from ops.engine.plan import Refused
 from ops.models import Run
@@ -28,7 +28,7 @@ def paused(meanwhile: Callable[[], object], params: dict[str, Any] = DIRTY, *, s
         meanwhile()
         return say
 
-    record, _ = run.apply(jobs.find("billing.reprice"), params, run.Options(confirm=confirm))
+    record, _ = run.apply(registry.find("billing.reprice"), params, run.Options(confirm=confirm))
     assert len(called) == 1, "nothing differed, so the run did not pause"
     return record
 
@@ -81,7 +81,7 @@ def test_a_subscription_changed_between_compute_and_write_has_its_price(
 @pytest.fixture(params=[10.0, -1.0], ids=["staged by the plan", "staged anew"])
 def staging(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Write from the difference that the plan staged, and, as after a long wait at a prompt, from one staged anew."""
-    monkeypatch.setattr(writer, "STAGED_FOR", request.param)
+    monkeypatch.setattr(carrier, "STAGED_FOR", request.param)
 
 
 def test_a_subscription_that_moves_to_a_pair_the_run_does_not_know_never_loses_its_price(
@@ -199,7 +199,7 @@ def test_a_declined_run_gives_its_marks_back(open_shop: Shop) -> None:
 def test_a_refused_run_gives_its_marks_back(open_shop: Shop) -> None:
     Service.objects.filter(pk=open_shop.service.pk).update(full_price=None)
     with pytest.raises(Refused, match="2 of 2 subscriptions cannot be computed"):
-        run.apply(jobs.find("billing.reprice"), DIRTY, run.Options())
+        run.apply(registry.find("billing.reprice"), DIRTY, run.Options())
     assert marks() == {(open_shop.service.pk, None, None)}
     Service.objects.filter(pk=open_shop.service.pk).update(full_price=120)
     settle()

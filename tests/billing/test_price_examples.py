@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from billing.models import Catalogue, Currency, Plan, PriceChange, Promotion, QuantityTier, Service, Subscription
-from ops.engine import jobs, run
+from ops.engine import registry, run
 from ops.engine.plan import Refused
 from tests.billing.conftest import Shop, reprice, run_sql
 
@@ -24,7 +24,7 @@ def price_of(shop: Shop, as_of: datetime | None = None, **values: Any) -> Decima
     if as_of is not None:
         others = Subscription.objects.exclude(pk=subscription.pk)
         others.delete()
-        run.apply(jobs.find("billing.reprice"), EVERYTHING, run.Options(), as_of)
+        run.apply(registry.find("billing.reprice"), EVERYTHING, run.Options(), as_of)
     subscription.refresh_from_db()
     return subscription.price
 
@@ -266,9 +266,9 @@ def test_a_renewal_is_counted_in_local_months(
 def test_a_pinned_subscription_keeps_its_price_until_the_pin_runs_out(shop: Shop) -> None:
     assert price_of(shop, MARCH - TICK, price=42, pinned_until=datetime(2090, 1, 1, tzinfo=UTC)) == 42
     Subscription.objects.update(pinned_until=MARCH)
-    run.apply(jobs.find("billing.reprice"), EVERYTHING, run.Options(), MARCH - TICK)
+    run.apply(registry.find("billing.reprice"), EVERYTHING, run.Options(), MARCH - TICK)
     assert Subscription.objects.get().price == 42
-    run.apply(jobs.find("billing.reprice"), EVERYTHING, run.Options(), MARCH)
+    run.apply(registry.find("billing.reprice"), EVERYTHING, run.Options(), MARCH)
     assert Subscription.objects.get().price == 100
 
 
@@ -289,7 +289,7 @@ def test_what_is_missing_refuses_the_run_and_names_the_row(shop: Shop, missing: 
         with pytest.raises(Exception, match=rf"the first being {first} \({why}\)"):
             reprice(*options)
     assert list(Subscription.objects.order_by("id").values_list("price", flat=True)) == before
-    _, plan = run.plan_only(jobs.find("billing.reprice"), EVERYTHING, run.Options())
+    _, plan = run.plan_only(registry.find("billing.reprice"), EVERYTHING, run.Options())
     assert {row["key"]: row["reason"] for row in plan.refused}[str(first)] == why
     assert plan.refusals == (1 if "plan" in why else 2)
 
@@ -297,8 +297,8 @@ def test_what_is_missing_refuses_the_run_and_names_the_row(shop: Shop, missing: 
 def test_an_instant_in_the_future_is_for_plans_only(shop: Shop) -> None:
     future = datetime(2090, 1, 1, tzinfo=UTC)
     PriceChange.objects.create(service=shop.service, new_value=120, effective_at=future)
-    _, plan = run.plan_only(jobs.find("billing.reprice"), EVERYTHING, run.Options(), future)
+    _, plan = run.plan_only(registry.find("billing.reprice"), EVERYTHING, run.Options(), future)
     assert (plan.changes, [(row["old"], row["new"]) for row in plan.largest]) == (2, [("100", "120"), ("90", "108")])
     with pytest.raises(Refused, match="lies in the future"):
-        run.apply(jobs.find("billing.reprice"), EVERYTHING, run.Options(), future)
+        run.apply(registry.find("billing.reprice"), EVERYTHING, run.Options(), future)
     assert shop.price() == 100

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 
 from billing.models import Plan, PriceChange, Service, Subscription
-from ops.engine import jobs, run
+from ops.engine import registry, run
 from ops.engine.compiler import Compiler
 from ops.engine.plan import Refused
 from ops.engine.session import Session
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.django_db
 
 def computed(as_of: datetime) -> list[Wanted]:
     """Return what the compiled SELECT of billing.reprice wants for each subscription, by id."""
-    job, session = jobs.find("billing.reprice"), Session("default")
+    job, session = registry.find("billing.reprice"), Session("default")
     values = job.sql_params(EVERYTHING, as_of, None)
     with transaction.atomic(), connection.cursor() as cursor:
         stage(session, job, EVERYTHING, values)
@@ -36,8 +36,10 @@ def computed(as_of: datetime) -> list[Wanted]:
         rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
     found = {}
     for row in rows:
-        assert row["differs"] == (row["refused"] is None and row["before_0"] != row["after_0"])
-        found[row["id"]] = Wanted(None if row["refused"] else row["after_0"], row["refused"])
+        refused = row["ops_refused"]
+        assert row["ops_differs"] == (refused is None and row["before_0"] != row["after_0"])
+        assert row["ops_held"] is False
+        found[row["id"]] = Wanted(None if refused else row["after_0"], refused)
     assert len(found) == len(rows)
     return [found[pk] for pk in sorted(found)]
 
@@ -76,7 +78,7 @@ def check_values_in_force(world: World) -> None:
 
 def check_plan_and_apply(world: World, before: list[Decimal | None]) -> None:
     """Hold the plan's figures and the prices after an apply against the reference."""
-    job, options = jobs.find("billing.reprice"), run.Options(batch_size=60)
+    job, options = registry.find("billing.reprice"), run.Options(batch_size=60)
     want = world.wanted(world.as_of, before)
     refused = [number for number, w in enumerate(want, start=1) if w.refused]
     _, plan = run.plan_only(job, EVERYTHING, options, world.as_of)

@@ -18,6 +18,7 @@ import pytest
 from django.core.management import call_command
 
 from billing.models import Service, Subscription
+from ops.engine import changeset
 from ops.engine import run as engine
 from ops.engine.lifecycle import Stopped
 from ops.models import Run
@@ -34,7 +35,10 @@ from tests.ops.shop import (
     wait_until,
 )
 
-RUNBOOKS = sorted((Path(__file__).resolve().parents[2] / "docs" / "runbooks").glob("*.md"))
+DIRECTORY = Path(__file__).resolve().parents[2] / "docs" / "runbooks"
+RUNBOOKS = [DIRECTORY / name for name in ("reprice.md", "runs.md")]
+OTHERS = {"backfill.md"}
+"""What has a test of its own."""
 PIECE = re.compile(r"^<!-- given: ([^\n]+) -->$|^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"^\$ manage\.py (.+?)(?:\s+# exit (\d))?$")
 
@@ -70,6 +74,26 @@ class World:
         self.other = manage("reprice", "--no-input", "--lock-timeout", "30000")
         wait_until("the other run writes", state="running", plan__isnull=False)
 
+    def start_a_long_one(self) -> None:
+        other = self.open.enter_context(other_connection())
+        other.autocommit = False
+        with other.cursor() as cursor:
+            cursor.execute("SELECT id FROM billing_subscription FOR UPDATE")
+        self.other = manage("reprice", "--no-input", "--lock-timeout", "30000", "--batch-size", "50")
+        wait_until("the long run writes", state="running", windows__isnull=False)
+
+    def let_the_long_one_pause(self) -> None:
+        self.unlock()
+        assert self.other is not None
+        assert ended(self.other)[0] == 4
+
+    def kill_a_revert(self) -> None:
+        run = Run.objects.get(pk=3)
+        options = small(progress=lambda done, total: options.stop.set())
+        with pytest.raises(Stopped):
+            changeset.revert(run, options)
+        Run.objects.filter(state="stopped").update(state="running", backend_pid=0, owner_pid=0)
+
     def let_the_other_end(self) -> None:
         self.unlock()
         assert self.other is not None
@@ -94,6 +118,9 @@ GIVEN: dict[str, Callable[[World], None]] = {
     "the service has a price again": World.price_again,
     "a run in another terminal": World.start_another,
     "the other run has ended": World.let_the_other_end,
+    "a long run in another terminal": World.start_a_long_one,
+    "the long run has ended its batch": World.let_the_long_one_pause,
+    "a revert of run 3 that was killed": World.kill_a_revert,
     "a transaction that holds a row": World.lock,
     "the transaction has ended": World.unlock,
     "a run that was killed": World.kill_one,
@@ -125,7 +152,7 @@ def world() -> Iterator[World]:
 
 
 def test_there_are_runbooks_and_no_command_is_overlooked() -> None:
-    assert [path.name for path in RUNBOOKS] == ["reprice.md"]
+    assert {path.name for path in DIRECTORY.glob("*.md")} == {path.name for path in RUNBOOKS} | OTHERS
     for path in RUNBOOKS:
         text = path.read_text(encoding="utf-8")
         found = [line for line, _ in steps(text) if line.startswith("$ ")]

@@ -43,7 +43,9 @@ STATEMENT = re.compile(
     re.DOTALL,
 )
 SQL_ALLOWED = {
-    "ops/engine/compiler.py": "composes the statements of a job around its own SELECT",
+    "ops/engine/batches.py": "composes what writes a batch and its changeset, typed by the job's target",
+    "ops/engine/compiler.py": "composes what reads a job's rows around its own SELECT",
+    "ops/engine/shape.py": "composes what divides a target by its key, whatever that is",
     "ops/engine/staging.py": "composes the temporary tables of a job around its own SELECTs",
     "ops/engine/unpacking.py": "composes what reads and takes back changesets, typed by the job's target",
     "config/embedded/servers.py": "creates the database in which everything else happens",
@@ -87,6 +89,7 @@ def docstrings(tree: ast.Module) -> set[int]:
 
 def test_the_top_level_is_fixed() -> None:
     found = {path.name for path in ROOT.iterdir() if not path.name.startswith(".")} - LEFT_BEHIND
+    found = {name for name in found if not name.endswith(".egg-info")}
     assert found - TOP_LEVEL == set()
     assert TOP_LEVEL - found == set()
 

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import StringIO
@@ -18,8 +18,8 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from billing.models import Catalogue, Mark, Subscription
-from ops.engine import jobs
-from ops.engine.jobs import Reconcile
+from ops.engine import registry
+from ops.engine.jobs import Job
 from ops.engine.lifecycle import Options
 from ops.models import Changeset, Run
 
@@ -57,8 +57,8 @@ def raise_prices(percent: int = 7) -> None:
         cursor.execute("UPDATE billing_service SET full_price = full_price * %s", [1 + percent / 100])
 
 
-def job() -> Reconcile:
-    return jobs.find("billing.reprice")
+def job() -> Job:
+    return registry.find("billing.reprice")
 
 
 def prices() -> dict[int, str]:
@@ -152,3 +152,24 @@ def wait_until(what: str, **where: object) -> None:
     while not Run.objects.filter(**where).exists():
         assert time.monotonic() < deadline, what
         time.sleep(0.02)
+
+
+class Crash(Exception):
+    """What stands for a worker's death between two commits."""
+
+
+def crashing(points: list[int]) -> tuple[list[int], Callable[[int, int], None]]:
+    """Return the crashes that are still to come, and a progress function that raises Crash after so many batches each.
+
+    A crash that comes after a run's last commit is not one of the run.
+    """
+    left = list(points)
+
+    def crash(done: int, total: int) -> None:
+        if left:
+            left[0] -= 1
+            if left[0] == 0:
+                left.pop(0)
+                raise Crash
+
+    return left, crash

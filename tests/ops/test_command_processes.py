@@ -28,12 +28,12 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @contextmanager
-def locked(row: int) -> Iterator[int]:
-    """Hold a lock on one row, and give the process that holds it."""
+def locked(*rows: int) -> Iterator[int]:
+    """Hold a lock on rows, and give the process that holds it."""
     with other_connection() as other:
         other.autocommit = False
         with other.cursor() as cursor:
-            cursor.execute("SELECT id FROM billing_subscription WHERE id = %s FOR UPDATE", [row])
+            cursor.execute("SELECT id FROM billing_subscription WHERE id = ANY(%s) FOR UPDATE", [list(rows)])
             yield other.info.backend_pid
         other.rollback()
 
@@ -43,19 +43,39 @@ def test_a_second_run_is_refused_and_told_who_holds_the_first() -> None:
     raise_prices()
     with locked(Subscription.objects.order_by("pk")[200].pk):
         first = manage("reprice", "--no-input", "--lock-timeout", "30000")
-        wait_until("the first run has its plan", state="running", plan__isnull=False)
+        # From then on it looks for an operator's wish only when its batch, which is blocked, is written.
+        wait_until("the first run has a window", state="running", windows__isnull=False)
         run = Run.objects.get()
         said = command("reprice", "--no-input")
-        cancelled = command("runs", "cancel", str(run.pk))
     assert (said.code, said.out) == (3, "")
     assert said.error.startswith(f"Run {run.pk} of billing.reprice is being carried out by {run.started_by} (process ")
-    assert said.error.endswith("): wait for its end, or stop it.")
+    assert said.error.endswith(f"): wait for its end, or stop it with 'manage.py runs pause {run.pk}'.")
     assert f"process {first.pid} on " in said.error
-    assert cancelled.code == 3
-    assert "stop it there first (Ctrl-C), then cancel." in cancelled.error
     code, _, err = ended(first)
     assert (code, err) == (0, "")
     assert list(Run.objects.values_list("state", "changed")) == [("done", 400)]
+
+
+def test_a_run_is_cancelled_from_elsewhere_and_ends_after_its_batch() -> None:
+    make_shop()
+    raise_prices()
+    with locked(*prices()):
+        first = manage("reprice", "--no-input", "--lock-timeout", "30000", "--batch-size", "300")
+        wait_until("the run has a window", state="running", windows__isnull=False)
+        run = Run.objects.get()
+        cancelled = command("runs", "cancel", str(run.pk))
+        assert (run.state, Run.objects.get().wish) == ("running", "cancel")
+    assert (cancelled.code, cancelled.out) == (
+        0,
+        f"Run {run.pk}: told to end; it does so after its batch, and what it wrote stays.\n",
+    )
+    code, _, err = ended(first)
+    said = f"Run {run.pk} was cancelled: what it wrote stays, and can be reverted."
+    assert (code, err) == (3, f"CommandError: {said}\n")
+    run = Run.objects.get()
+    assert (run.state, run.message, run.batches) == ("cancelled", said, 1)
+    assert 0 < run.changed < 400
+    assert len(changed_rows(run)) == run.changed
 
 
 def test_a_blocked_run_stops_with_4_says_who_blocks_and_is_resumed_by_the_same_command() -> None:
@@ -175,27 +195,22 @@ HISTORY = "Reading the history of billing.Subscription 1"
 
 
 @pytest.mark.parametrize(
-    ("words", "what", "table"),
+    ("words", "what", "missing"),
     [
-        (("reprice", "--no-input"), "Applying billing.reprice", "ops_run"),
-        (("reprice", "--dry-run"), "Planning billing.reprice", "ops_run"),
-        (("reprice", "--dry-run", "--service", "x"), "The command", "billing_service"),
-        (("runs", "list"), "The command", "ops_run"),
-        (
-            ("runs", "history", "billing.Subscription", "1"),
-            "Reading the history of billing.Subscription 1",
-            "ops_changeset",
-        ),
+        (("reprice", "--no-input"), "Applying billing.reprice", 'relation "ops_run"'),
+        (("reprice", "--dry-run"), "Planning billing.reprice", 'relation "ops_run"'),
+        (("reprice", "--dry-run", "--service", "x"), "The command", 'relation "billing_service"'),
+        (("runs", "list"), "The command", 'relation "ops_run"'),
+        (("runs", "history", "billing.Subscription", "1"), HISTORY, 'relation "ops_run"'),
     ],
 )
 def test_a_database_without_migrations_is_one_sentence(
-    empty_database: str, words: tuple[str, ...], what: str, table: str
+    empty_database: str, words: tuple[str, ...], what: str, missing: str
 ) -> None:
     code, out, err = ended(manage(*words, DB_NAME=empty_database))
     assert (code, out) == (1, "")
     assert err == (
-        f"CommandError: {what}: relation \"{table}\" does not exist; a table is missing: run 'manage.py migrate' "
-        "first.\n"
+        f"CommandError: {what}: {missing} does not exist; a table is missing: run 'manage.py migrate' first.\n"
     )
 
 

@@ -155,7 +155,7 @@ def test_show_sql_prints_the_statements_and_runs_nothing() -> None:
         "-- billing/list_values.sql",
         "-- billing/list_prices.sql",
         "-- plan",
-        "-- the rows of one window that differ",
+        "-- the rows of one window that are to be written",
         "-- one batch",
     ]
     assert 'UPDATE "billing_subscription" AS t SET "price"' in said.out

@@ -12,13 +12,9 @@ from billing.models import Service, Subscription
 from ops.engine import run as engine
 from ops.engine.lifecycle import Options
 from ops.models import Run
-from tests.ops.shop import EVERYTHING, changed_rows, job, make_shop, prices, raise_prices
+from tests.ops.shop import EVERYTHING, Crash, changed_rows, crashing, job, make_shop, prices, raise_prices
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-class Crash(Exception):
-    """What stands for a worker's death between two commits."""
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -44,14 +40,7 @@ def test_any_batches_and_crashes_end_as_one_clean_pass(
                 engine.apply(job(), EVERYTHING, Options())
                 clean = prices()
                 transaction.set_rollback(True)
-            left = list(crashes)
-
-            def crash(done: int, total: int) -> None:
-                if left:
-                    left[0] -= 1
-                    if left[0] == 0:
-                        left.pop(0)
-                        raise Crash
+            left, crash = crashing(crashes)
 
             for _ in range(len(crashes) + 1):
                 try:

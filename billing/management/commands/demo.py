@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management import call_command
 from django.core.management.base import CommandParser
 
-from ops.management.job_command import EngineCommand, positive
+from ops.management.engine_command import EngineCommand, positive
 
 
 class Command(EngineCommand):

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from ops.management.job_command import FAILED, USAGE, EngineCommand, add_database_option
+from ops.management.engine_command import FAILED, USAGE, EngineCommand, add_database_option
 
 
 class Command(EngineCommand):

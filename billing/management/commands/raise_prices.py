@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from ops.management.job_command import EngineCommand, add_database_option, instant, percent, positive
+from ops.management.engine_command import EngineCommand, add_database_option, instant, percent, positive
 
 
 class Command(EngineCommand):

@@ -1,0 +1,2 @@
+-- Make the sequence of changesets: their order in time.
+CREATE SEQUENCE ops_changeset_id AS bigint

@@ -1,0 +1,21 @@
+-- Forget runs with their events, windows and those changesets whose month is not dropped whole.
+-- params: runs
+-- returns: id
+WITH changesets AS (
+    DELETE FROM ops_changeset AS c
+    WHERE c.run_id = any(%(runs)s::bigint[])
+),
+
+events AS (
+    DELETE FROM ops_runevent AS e
+    WHERE e.run_id = any(%(runs)s::bigint[])
+),
+
+windows AS (
+    DELETE FROM ops_window AS w
+    WHERE w.run_id = any(%(runs)s::bigint[])
+)
+
+DELETE FROM ops_run AS r
+WHERE r.id = any(%(runs)s::bigint[])
+RETURNING r.id

@@ -1,0 +1,3 @@
+-- Every counter at 7.
+-- returns: id, v
+SELECT t.id, 7 AS v FROM shelf_counter AS t

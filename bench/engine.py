@@ -101,6 +101,10 @@ def kept() -> dict[str, Any]:
     return _job("counters.kept", batch_size=BATCH)
 
 
+def kept_by_returning() -> dict[str, Any]:
+    return _job("counters.kept_by_returning", batch_size=BATCH)
+
+
 def joined() -> dict[str, Any]:
     return _job("counters.joined", batch_size=BATCH)
 
@@ -146,6 +150,7 @@ CONTENDERS: dict[str, tuple[Callable[[], dict[str, Any]], str]] = {
     "bare": (bare, "the bare UPDATE in batches, committed (the limit)"),
     "unkept": (unkept, "Setwise, own statement, no changesets"),
     "kept": (kept, "Setwise, own statement, changesets"),
+    "kept_by_returning": (kept_by_returning, ".. the same, RETURNING old (PostgreSQL 18)"),
     "joined": (joined, ".. the same for any key, joining the batch's keys"),
     "wanted": (wanted, "Setwise, a SELECT of what ought to be, changesets"),
     "paced": (paced, ".. the same, batches by target time"),
@@ -163,7 +168,7 @@ def contend(name: str) -> dict[str, Any]:
     )
     wrong = lab.scalar("SELECT count(*) FROM bench_counter WHERE v <> 1")
     assert wrong == 0, f"{name} leaves {wrong} counters wrong"
-    if name in ("kept", "joined", "wanted"):
+    if name in ("kept", "kept_by_returning", "joined", "wanted"):
         told["bytes"] = float(lab.scalar(lab.CHANGESETS)) / told["rows"]
     return told
 
@@ -183,9 +188,12 @@ def report(rows: int, repeat: int) -> None:
     ]
     columns = ("contender", "seconds", "x bare")
     print(display.table(f"v = v + 1 on {rows:,} rows, commits of {BATCH:,}", columns, cells, columns[1:]))
-    print(f"Changesets: {median['wanted']['bytes']:.1f} bytes a row on disk.")
-    print(f"Two workers: {median['paced']['seconds'] / median['two_workers']['seconds']:.2f} x one.")
-    print(f"Two bare sessions: {limit / median['two_sessions']['seconds']:.2f} x one.", flush=True)
+    if "kept" in median:
+        print(f"Changesets: {median['kept']['bytes']:.1f} bytes a row on disk.")
+    if {"paced", "two_workers"} <= set(median):
+        print(f"Two workers: {median['paced']['seconds'] / median['two_workers']['seconds']:.2f} x one.")
+    if "two_sessions" in median:
+        print(f"Two bare sessions: {limit / median['two_sessions']['seconds']:.2f} x one.", flush=True)
 
 
 def growth(sizes: list[int]) -> None:
@@ -214,6 +222,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--large", action="store_true", help="also the growth to ten million rows")
+    parser.add_argument("--among", help="only these contenders, by commas; the first is the limit")
     parser.add_argument("--only", help="one contender, on the database of the environment")
     given = parser.parse_args()
     if given.only:
@@ -224,6 +233,9 @@ def main() -> None:
         print(json.dumps(told))
         return
     print(f"{os.cpu_count()} cores, Python {sys.version.split()[0]}, Django {django.__version__}")
+    if given.among:
+        for name in set(CONTENDERS) - {"bare", *given.among.split(",")}:
+            del CONTENDERS[name]
     report(given.rows, given.repeat)
     if given.large:
         growth([100_000, 1_000_000, 10_000_000])

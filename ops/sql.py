@@ -77,6 +77,11 @@ class Statement:
         return sql.SQL(self.body).format(**quoted)
 
 
+def without_quoted(body: str) -> str:
+    """Return a statement with what is quoted, commented or the body of a function replaced by a blank."""
+    return _QUOTED.sub(" ", body)
+
+
 def _names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 

@@ -25,6 +25,16 @@ class Kept(Job):
 
 
 @register
+class KeptByReturning(Job):
+    """The same on PostgreSQL 18, where the statement itself returns what was there."""
+
+    name = "counters.kept_by_returning"
+    target = Counter
+    batch = "counters/increment_returning.sql"
+    columns = ("v",)
+
+
+@register
 class Joined(Job):
     """The same for any key: the statement joins the batch's keys."""
 

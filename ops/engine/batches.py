@@ -222,6 +222,10 @@ class Batches(Compiler):
             self.target, self._in_range(), self.key_of("t")[0]
         )
 
+    def count_range(self) -> Composable:
+        """Return the job's own statement over a range of keys, returning how many rows it wrote and not the rows."""
+        return SQL("WITH own AS ({}) SELECT count(*) FROM own").format(body(sql.load(self.job.batch).body))
+
     def write_range(self) -> Composable:
         """Return the job's own statement over a range of keys with its changeset: one statement, one snapshot."""
         own = body(sql.load(self.job.batch).body)

@@ -5,6 +5,7 @@ keys. Neither has a loop, a transaction, a lock or a progress bar of its own. do
 """
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,6 +29,8 @@ _OPTIONS = (
 )
 RESERVED = frozenset(_OPTIONS.split())
 """What a job's parameters can't be called: the options of every job, of Django, and the engine's own values."""
+
+_ASSIGNED = re.compile(r"\bSET\s(.*?)(?=\bFROM\b|\bWHERE\b|\bRETURNING\b|$)", re.IGNORECASE | re.DOTALL)
 
 BATCH = "ops_batch"
 """The temporary table of the keys of one batch that a job's own statement reads."""
@@ -220,11 +223,17 @@ class Job:
 
     def check(self) -> None:
         """Raise BrokenJob unless the statements are what the declaration says."""
+        for name in ("columns", "masked", "uses", "post_checks"):
+            if not isinstance(getattr(self, name), tuple):
+                raise BrokenJob(f"{self.name}: {name} is a tuple; with one entry it ends with a comma: ('price',).")
         self.column_fields()
+        self._check_params()
         if taken := sorted(RESERVED & set(self.params.base_fields)):
             raise BrokenJob(f"{self.name}: a parameter can't be called {taken[0]!r}, which is an option of every job.")
         if strange := sorted(set(self.masked) - set(self.columns)):
             raise BrokenJob(f"{self.name}: masked {', '.join(strange)} is not among its columns.")
+        if self.batch:
+            self._check_keeps_key()
         if self.batch and self.takes_range():
             self._check_range()
         elif self.batch and BATCH not in sql.load(self.batch).body:
@@ -236,6 +245,31 @@ class Job:
             raise BrokenJob(f"{self.name}: a Job needs 'batch', the name of its statement in sql/.")
         if self.rows:
             self._check_returns(self.rows, set())
+
+    def _check_params(self) -> None:
+        """Hold what the statements take against the form, unless the job gives them values of its own."""
+        if type(self).sql_params is not Job.sql_params:
+            return
+        known = {"as_of", "run", *self.params.base_fields}
+        found = [self.reading(), *(sql.load(name) for name in (*self.post_checks, self.batch) if name)]
+        for statement in (one for one in found if one is not None):
+            more = {"first", "last"} if statement.name == self.batch else set()
+            if strange := sorted(set(statement.params) - known - more):
+                raise BrokenJob(
+                    f"{self.name}: {statement.name} takes %({strange[0]})s, which is no parameter of the job; there "
+                    f"is: {', '.join(sorted(known))}."
+                )
+
+    def _check_keeps_key(self) -> None:
+        """Refuse a statement that assigns to a column of the key: a run that moves keys can't tell what it has done."""
+        for assigned in _ASSIGNED.findall(sql.without_quoted(sql.load(self.batch).body)):
+            for name in map(column_of, self.key_fields()):
+                # `key = ..`, or key among the columns of `(a, key) = ..`.
+                if re.search(rf'(?:^|[,(])\s*"?{re.escape(name)}"?\s*(?:=|(?:,[^=()]*)?\)\s*=)', assigned):
+                    raise BrokenJob(
+                        f"{self.name}: {self.batch} writes {name}, which is part of the key; a run that moves keys "
+                        "cannot end."
+                    )
 
     def _check_range(self) -> None:
         if len(self.key_fields()) > 1 or self.rows:

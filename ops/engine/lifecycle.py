@@ -18,7 +18,7 @@ from django.db.models.functions import Now
 from ops.engine import owner, parameters
 from ops.engine.jobs import Job, Params
 from ops.engine.plan import Guards, Plan, Refused
-from ops.engine.session import Session, in_words
+from ops.engine.session import DatabaseTrouble, Session, in_words
 from ops.models import Run, RunEvent, Source
 
 
@@ -309,8 +309,14 @@ def outcome(session: Session, job: Job, run: Run) -> Iterator[None]:
         # Nothing of the batch is kept; what earlier batches committed is, and from there the run can go on.
         begun = run.cursor is not None and not run.atomic
         state = Run.State.STOPPED if begun else Run.State.FAILED
-        end(session, job, run, state, str(in_words(exc, f"Run {run.pk} of {job.name}")))
-        raise
+        said = in_words(exc, f"Run {run.pk} of {job.name}")
+        end(session, job, run, state, str(said))
+        if not begun or session.is_lost():
+            raise
+        raise DatabaseTrouble(
+            f"{said} It stopped after {run.changed:,} rows: '{run.calls('resume')}' carries it on, "
+            f"'{run.calls('cancel')}' gives it up."
+        ) from exc
     except BaseException as exc:
         end(session, job, run, Run.State.STOPPED, f"{type(exc).__name__}: {exc}")
         raise

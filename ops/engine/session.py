@@ -20,7 +20,7 @@ _ADVICE = {
     "42501": "the database role lacks a privilege: grant it what docs/install.md lists, or use the job's own role",
     "25006": "the server or this role is read-only: connect to the primary with a role that may write",
     "42P01": "a table is missing: run 'manage.py migrate' first",
-    "42703": "a column is missing: run 'manage.py migrate' first",
+    "42703": "a column is missing: correct the job's statement and its '-- returns:' line, or run 'manage.py migrate'",
     "42883": "a function is missing: run 'manage.py migrate' first",
     "53100": "the disk is full: free space on the server, then start the same command again",
     "53200": "the server is out of memory: lower --batch-size or work_mem, then start again",
@@ -28,7 +28,7 @@ _ADVICE = {
     "53400": "a limit of the server was reached: raise it (such as temp_file_limit), then start the same command again",
     "57014": "the statement took too long: lower --batch-size, then start again",
     "57P01": "the server ended the connection: start the same command again, it goes on",
-    "22003": "a number does not fit its column: correct the prices and percentages of the rows concerned",
+    "22003": "a number does not fit its column: correct what the rows concerned are computed from",
     LOCK_NOT_AVAILABLE: "another session holds a lock",
     DEADLOCK: "another session locks rows in another order",
 }

@@ -28,9 +28,8 @@ class Unpacking:
                 bounds = Literal(i), Literal(i + 1)
                 slices.append(SQL("c.{}[{} * c.rows + 1:{} * c.rows]").format(ident(array), *bounds))
                 names.append(ident(f"{array}_{i}"))
-        self.source = SQL("ops_changeset AS c CROSS JOIN LATERAL unnest({}) AS u ({})").format(
-            comma(slices), comma(names)
-        )
+        self.unpacked = SQL("CROSS JOIN LATERAL unnest({}) AS u ({})").format(comma(slices), comma(names))
+        self.source = SQL("ops_changeset AS c {}").format(self.unpacked)
         self.key_texts = [ident("u", f"keys_{i}") for i in range(keys)]
         self.before_texts = [ident("u", f"before_{i}") for i in range(values)]
         self.after_texts = [ident("u", f"after_{i}") for i in range(values)]
@@ -61,16 +60,19 @@ class Unpacking:
         typed = [SQL("%(key_{})s::{}").format(Literal(i), kind) for i, kind in enumerate(types)]
         low = [SQL("c.low[{}]::{}").format(Literal(i + 1), kind) for i, kind in enumerate(types)]
         high = [SQL("c.high[{}]::{}").format(Literal(i + 1), kind) for i, kind in enumerate(types)]
+        # First the changesets of this target, by themselves: keys of another can't be cast to its types.
         return SQL(
-            "SELECT r.id, r.verb, r.job, c.committed_at, r.started_by, ARRAY[{before}], ARRAY[{after}] "
-            "FROM {source} INNER JOIN ops_run AS r ON r.id = c.run_id "
+            "WITH mine AS MATERIALIZED (SELECT c.*, r.verb, r.job, r.started_by "
+            "FROM ops_changeset AS c INNER JOIN ops_run AS r ON r.id = c.run_id "
             "WHERE r.target = %(target)s AND r.columns = %(columns)s "
-            "AND {slot} >= c.slot_from AND {slot} < c.slot_upto "
-            "AND ROW({low}) <= ROW({key}) AND ROW({high}) >= ROW({key}) AND {match} ORDER BY c.id"
+            "AND {slot} >= c.slot_from AND {slot} < c.slot_upto) "
+            "SELECT c.run_id, c.verb, c.job, c.committed_at, c.started_by, ARRAY[{before}], ARRAY[{after}] "
+            "FROM mine AS c {unpacked} "
+            "WHERE ROW({low}) <= ROW({key}) AND ROW({high}) >= ROW({key}) AND {match} ORDER BY c.id"
         ).format(
             before=comma(self.before_texts),
             after=comma(self.after_texts),
-            source=self.source,
+            unpacked=self.unpacked,
             key=comma(typed),
             slot=slot_of(typed),
             low=comma(low),

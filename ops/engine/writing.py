@@ -8,6 +8,7 @@ A statement that takes a range of keys needs no staging; its batches are dense.
 from dataclasses import dataclass
 from typing import Any
 
+from ops import sql
 from ops.engine.batches import Batches, values_of
 from ops.engine.jobs import Written
 from ops.engine.session import Session
@@ -169,12 +170,16 @@ class RangeWriting(Writing):
         session.unordered()
         if self.locks and compiler.reads_before:
             session.execute(compiler.lock_range(), batch)
-        if not job.columns:
+        if not job.columns and compiler.hears:
             returned = session.execute(job.batch, {**self.values, **batch})
-            changed = max(session.rowcount, 0)
-            if compiler.hears and changed:
+            if returned:
                 self._tell([compiler.key_values([str(row[0])]) for row in returned])
-            return changed, 1
+            return len(returned), 1
+        if not job.columns and sql.load(job.batch).returns:
+            return int(session.execute(compiler.count_range(), {**self.values, **batch})[0][0]), 1
+        if not job.columns:
+            session.execute(job.batch, {**self.values, **batch})
+            return max(session.rowcount, 0), 1
         changed = self._kept(session.execute(compiler.write_range(), {**self.values, **batch}))
         return changed, 1 if changed else 0
 

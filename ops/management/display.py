@@ -141,7 +141,12 @@ def plan(found: Mapping[str, Any], *, rows: str, labels: Sequence[str] = (), ter
     if found["largest"]:
         counts_money = bool(found["amounts"])
         lines.append(
-            _rows("Largest changes", [_alike(row, counts_money) for row in found["largest"]], labels, terminal)
+            _rows(
+                "Largest changes" if counts_money else f"The first {len(found['largest'])} changes",
+                [_alike(row, counts_money) for row in found["largest"]],
+                labels,
+                terminal,
+            )
         )
     if found["refused"]:
         of = f"The first {len(found['refused'])} refused" if len(found["refused"]) < found["refusals"] else "Refused"

@@ -61,6 +61,12 @@ class JobCommand(EngineCommand):
                 "post-checks are executed anyway).",
                 returncode=USAGE,
             )
+        if job.money is None and (options["max_change"] is not None or options["max_row_change"] is not None):
+            raise CommandError(
+                f"{job.name} counts no money, so --max-change and --max-row-change would guard nothing: bound the "
+                "rows by --max-rows, or declare the job's money.",
+                returncode=USAGE,
+            )
         database = options["database"]
         with self.outcome(), self.interruptible(database) as stop, self.progress(quiet=quiet) as progress:
             params = parameters.clean(job.params, given_of(job, options), database)

@@ -161,6 +161,7 @@ def test_a_killed_clients_statement_ends_though_the_server_would_not_look() -> N
         ended(process)
         # In the gate, which stays shut, it would wait for ever.
         until("its statement ends", lambda: not waiting())
+        until("nothing is left locked", lambda: ask(crashing.LEFT_LOCKED) == [])
         assert ask(crashing.LEFT_LOCKED) == []
     finally:
         ask(f"ALTER DATABASE {name} RESET client_connection_check_interval")

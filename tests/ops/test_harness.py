@@ -81,8 +81,7 @@ def test_a_job_without_changesets() -> None:
 
 def test_what_else_a_job_writes_is_held_against_the_clean_pass_too() -> None:
     keys = make(5)
-    with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM shelf_outbox")
+    connection.cursor().execute("DELETE FROM shelf_outbox")
 
     def told() -> list[int]:
         with connection.cursor() as cursor:

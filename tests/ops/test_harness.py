@@ -92,8 +92,7 @@ def test_what_else_a_job_writes_is_held_against_the_clean_pass_too() -> None:
         assert assert_exactly_once(jobs.Told, also=told) > 20
         assert told() == keys
     finally:
-        with connection.cursor() as cursor:
-            cursor.execute("DELETE FROM shelf_outbox")
+        connection.cursor().execute("DELETE FROM shelf_outbox")
 
 
 def test_each_commit_is_hit_on_both_edges_and_by_sweep_and_start(monkeypatch: pytest.MonkeyPatch) -> None:

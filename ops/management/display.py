@@ -36,9 +36,6 @@ def table(
 
     # Two spaces between columns, none at the edges: 80 columns are few.
     made: Table = Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
         box=box.SIMPLE_HEAD,
         show_edge=False,
         pad_edge=False,
@@ -49,6 +46,8 @@ def table(
     for row in rows:
         made.add_row(*(Text("-" if cell is None else str(cell)) for cell in row))
     console = _console(terminal)
+    # By itself: as the table's own title it would be wrapped to the width of a narrow one.
+    console.print(Text(title, style="bold"))
     console.print(made)
     return "\n" + "\n".join(line.rstrip() for line in str(console.file.getvalue()).rstrip().splitlines())
 

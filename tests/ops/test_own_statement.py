@@ -17,6 +17,7 @@ from ops.engine.plan import Refused
 from ops.engine.registry import find
 from ops.models import Run
 from tests.ops.shop import Crash, changed_rows, command, crashing, other_connection
+from tests.shelf.jobs import ByForm
 from tests.shelf.models import Counter
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -186,7 +187,7 @@ def test_a_job_without_a_statement_is_refused_when_declared() -> None:
 def test_rows_must_return_the_key() -> None:
     keyless = sql.parse("shelf/v.sql", "-- No key.\n-- returns: v\nSELECT v FROM shelf_counter")
     with sql.using({"shelf/v.sql": keyless}), pytest.raises(BrokenJob, match="does not return id"):
-        _declared(batch="shelf/increment_counters.sql", rows="shelf/v.sql").check()
+        _declared(batch="shelf/increment_counters.sql", params=ByForm, rows="shelf/v.sql").check()
 
 
 def test_the_command_says_what_there_is_to_say() -> None:

@@ -106,6 +106,7 @@ def test_tables_with_any_key_are_filled(kind: Any) -> None:
     assert Run.objects.get().changed == 50
 
 
+@pytest.mark.smoke
 def test_a_nullable_column_of_a_partitioned_table() -> None:
     KINDS["partitioned"].fill(range(30))
     said = backfill("shelf.reading.celsius", "v * 1.5")
@@ -236,6 +237,7 @@ def _execute(statement: str) -> None:
         cursor.execute(statement)
 
 
+@pytest.mark.smoke
 def test_killed_it_goes_on_by_a_sweep_is_shown_by_history_and_taken_back() -> None:
     fill(400)
     _execute(SLOW)

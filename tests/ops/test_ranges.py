@@ -61,6 +61,7 @@ def test_every_row_once_whatever_crashes_and_however_many_gaps(
     assert sorted(changed_rows(run)) == sorted((str(key), str(key), str(key + 1)) for key in keys)
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("name", ["shelf.increment_range", "shelf.increment"])
 def test_what_is_kept_is_what_the_statement_found_though_it_was_edited_meanwhile(name: str) -> None:
     fill(100)

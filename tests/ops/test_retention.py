@@ -74,6 +74,7 @@ def kept() -> set[int]:
 # What goes
 
 
+@pytest.mark.smoke
 def test_months_all_of_whose_runs_go_are_dropped_and_recent_runs_stay() -> None:
     old = [age(done()), age(done()), age(done(), FEBRUARY)]
     recent = done()

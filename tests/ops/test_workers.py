@@ -102,6 +102,7 @@ def wait_for(what: str, found: Any) -> Any:
     return result
 
 
+@pytest.mark.smoke
 def test_three_workers_write_every_row_once() -> None:
     fill(60_000)
     words = ["shelf.increment", "--workers", "3", "--batch-size", "1000", "--no-input"]

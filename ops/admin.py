@@ -19,7 +19,7 @@ from django.utils.safestring import SafeString
 from ops import clock
 from ops.engine import owner, registry
 from ops.management import display
-from ops.models import Changeset, Hold, Run, RunEvent, Source, Window
+from ops.models import Anomaly, Changeset, Hold, Reject, Run, RunEvent, Source, Window
 
 COUNTED = 10_000
 """As many rows a list counts and leads to; who wants an older one searches for it."""
@@ -182,6 +182,7 @@ class RunAdmin(ReadOnlyAdmin):
                     "rows_changed",
                     "left_alone",
                     "batches_kept",
+                    "bad_records",
                 )
             },
         ),
@@ -212,6 +213,14 @@ class RunAdmin(ReadOnlyAdmin):
         url = f"{reverse('admin:ops_changeset_changelist')}?run__id__exact={run.pk}"
         return format_html('<a href="{}">{}</a>', url, display.count(run.batches, "batch"))
 
+    @admin.display(description="bad records")
+    def bad_records(self, run: Run) -> SafeString | str:
+        rejected = (run.result or run.plan or {}).get("rejected")
+        if not rejected:
+            return "-"
+        url = f"{reverse('admin:ops_reject_changelist')}?run__id__exact={run.pk}"
+        return format_html('<a href="{}">{}</a>', url, f"{rejected:,}")
+
     @admin.display(description="plan")
     def plan_text(self, run: Run) -> SafeString | str:
         if not run.plan:
@@ -235,10 +244,11 @@ class ChangesetAdmin(ReadOnlyAdmin):
     """The arrays of a changeset may hold a hundred thousand values: only their lengths are read."""
 
     committed = instant("committed_at", "committed")
-    list_display = ("id", "run_id", "batch", "rows", "committed")
+    list_display = ("id", "run_id", "batch", "kind", "rows", "committed")
     fields = (
         "run",
         "batch",
+        "kind",
         "rows",
         "keys_kept",
         "values_kept",
@@ -251,7 +261,7 @@ class ChangesetAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Changeset]:
         found: QuerySet[Changeset] = super().get_queryset(request)
-        return found.defer("keys", "before", "after").annotate(
+        return found.defer("keys", "before", "after", "digests", "images").annotate(
             n_keys=cardinality("keys"), n_before=cardinality("before"), n_after=cardinality("after")
         )
 
@@ -293,6 +303,31 @@ class HoldAdmin(ReadOnlyAdmin):
     """Rows that a revert took back; deleting a hold lets the next sweep take the row again."""
 
     list_display = ("id", "job", "key", "wanted", "run_id")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        # As Django decides it, by the user's permissions.
+        return admin.ModelAdmin.has_delete_permission(self, request, obj)
+
+
+@admin.register(Reject)
+class RejectAdmin(ReadOnlyAdmin):
+    """The bad records of loads."""
+
+    list_display = ("id", "run_id", "line", "column", "value", "reason")
+    fields = ("run", "line", "found", "column", "value", "reason", "fields")
+
+
+@admin.register(Anomaly)
+class AnomalyAdmin(ReadOnlyAdmin):
+    """What is odd and did not stop a job; deleting one that has been looked into lets it be counted anew."""
+
+    first = instant("first_at", "first")
+    last = instant("last_at", "last")
+    list_display = ("kind", "key", "count", "first", "last", "detail")
+    list_filter = ("kind",)
+    search_fields = ("^key",)
+    search_help_text = "The beginning of a key"
+    fields = ("kind", "key", "count", "first", "last", "detail")
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         # As Django decides it, by the user's permissions.

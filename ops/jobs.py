@@ -1,4 +1,7 @@
-"""The job that Setwise brings itself: `ops.backfill` fills one column of any model from an SQL expression."""
+"""The jobs that Setwise brings itself: `ops.backfill`, which is here, and `ops.upsert`, a load.
+
+`ops.backfill` fills one column of any model from an SQL expression.
+"""
 
 from typing import Any
 
@@ -13,6 +16,9 @@ from ops.engine.jobs import BrokenJob, Params, Reconcile
 from ops.engine.parameters import BadParameters
 from ops.engine.registry import register
 from ops.engine.session import Session
+from ops.load.job import Upsert
+
+__all__ = ["Backfill", "Upsert", "find_field"]
 
 
 def find_field(label: str) -> tuple[type[Model], "Field[Any, Any]"]:

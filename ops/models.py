@@ -1,4 +1,4 @@
-"""What the engine keeps in the target's database: runs, their windows and events, changesets and holds."""
+"""What the engine keeps in the target's database: runs, their windows and events, changesets, holds, rejects."""
 
 from datetime import UTC, date
 
@@ -71,6 +71,8 @@ class Run(models.Model):
     batches = models.PositiveIntegerField(default=0)
     changed = models.BigIntegerField(default=0)
     left_alone = models.BigIntegerField(default=0)
+    # What a load came to, by outcome, and the digest of its source.
+    result = models.JSONField(null=True)
 
     # The present owner. The fence grows with every owner; a late owner's writes fail on it.
     fence = models.BigIntegerField(default=1)
@@ -102,8 +104,12 @@ class Run(models.Model):
 
     def calls(self, verb: str) -> str:
         """Return the command with which somebody at a shell does that to this run, in its database."""
-        alias = self._state.db or DEFAULT_DB_ALIAS
-        return f"manage.py runs {verb} {self.pk}{'' if alias == DEFAULT_DB_ALIAS else f' --database {alias}'}"
+        return f"manage.py runs {verb} {self.pk}{'' if self.alias == DEFAULT_DB_ALIAS else f' --database {self.alias}'}"
+
+    @property
+    def alias(self) -> str:
+        """Return the alias of the database that it is in."""
+        return self._state.db or DEFAULT_DB_ALIAS
 
     @property
     def month(self) -> date:
@@ -172,8 +178,14 @@ class Changeset(models.Model):
     partitioned by the month in which the run was opened, so that old ones are dropped, not deleted.
     """
 
+    class Kind(models.TextChoices):
+        UPDATE = "update", "updated"
+        INSERT = "insert", "inserted"
+        DELETE = "delete", "deleted"
+
     month = models.DateField()
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="changesets", db_constraint=False)
+    kind = models.CharField(max_length=6, choices=Kind, default=Kind.UPDATE, db_default=Kind.UPDATE)
     # A revert has no windows; its batches are those of window 0.
     window = models.PositiveIntegerField(default=0)
     batch = models.PositiveIntegerField()
@@ -185,10 +197,16 @@ class Changeset(models.Model):
     keys = ArrayField(models.TextField())
     before = ArrayField(models.TextField(null=True))
     after = ArrayField(models.TextField(null=True))
+    # Of inserted rows: a hash of each as it was inserted, to see whether it is untouched before it is deleted again.
+    digests = ArrayField(models.BigIntegerField(), null=True)
+    # Of deleted rows: each whole, as JSON, to put it back.
+    images = ArrayField(models.TextField(), null=True)
     committed_at = models.DateTimeField(db_default=Now())
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["run", "window", "batch", "month"], name="ops_changeset_batch")]
+        constraints = [
+            models.UniqueConstraint(fields=["run", "window", "batch", "kind", "month"], name="ops_changeset_batch")
+        ]
 
     def __str__(self) -> str:
         return f"Batch {self.window}/{self.batch} of run {self.run_id}"
@@ -208,3 +226,46 @@ class Hold(models.Model):
 
     def __str__(self) -> str:
         return f"{self.job} {','.join(self.key)}"
+
+
+class Reject(models.Model):
+    """A record of a load's input that was refused: where it stands, what is wrong with it, and the record itself."""
+
+    class Found(models.TextChoices):
+        READ = "read", "when it was read"
+        JUDGED = "judged", "when it was judged"
+        MERGED = "merged", "when it was merged"
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="rejects")
+    found = models.CharField(max_length=6, choices=Found, default=Found.READ, db_default=Found.READ)
+    line = models.BigIntegerField()
+    column = models.TextField(blank=True, default="", db_default="")
+    value = models.TextField(null=True)  # noqa: DJ001 - null is what the record has there, and differs from ''
+    reason = models.TextField()
+    # The record's own bytes where it could not be read; else its fields, those that were loaded.
+    raw = models.BinaryField(null=True)
+    fields = ArrayField(models.TextField(null=True), null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["run", "line"], name="ops_reject_line")]
+
+    def __str__(self) -> str:
+        return f"Line {self.line} of run {self.run_id}: {self.reason}"
+
+
+class Anomaly(models.Model):
+    """Something odd that jobs have met, such as a missing rate or an unknown client: counted, a row for each."""
+
+    kind = models.CharField(max_length=100)
+    key = models.TextField()
+    detail = models.TextField(blank=True, default="", db_default="")
+    count = models.BigIntegerField(default=1, db_default=1)
+    first_at = models.DateTimeField(db_default=Now())
+    last_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        verbose_name_plural = "anomalies"
+        constraints = [models.UniqueConstraint(fields=["kind", "key"], name="ops_anomaly_once")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.key}: {self.count}"

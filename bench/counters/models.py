@@ -1,4 +1,4 @@
-"""The table that the engine's benchmark writes; bench/engine.py makes it."""
+"""The tables that the benchmarks of engine and load write; bench/engine.py and bench/load.py make them."""
 
 from django.db import models
 
@@ -15,3 +15,20 @@ class Counter(models.Model):
 
     def __str__(self) -> str:
         return f"{self.pk}: {self.v}"
+
+
+class Use(models.Model):
+    """What the load's benchmark writes: a 64-character key, three indexes; bench/load.py makes it."""
+
+    digest = models.CharField(max_length=64, unique=True)
+    account = models.IntegerField(db_index=True)
+    hits = models.BigIntegerField()
+    amount = models.DecimalField(max_digits=12, decimal_places=2)
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        managed = False
+        db_table = "bench_use"
+
+    def __str__(self) -> str:
+        return f"{self.digest}: {self.hits}"

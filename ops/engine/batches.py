@@ -9,22 +9,34 @@ from ops import sql
 from ops.engine.compiler import Compiler
 from ops.engine.jobs import BATCH, Job
 from ops.engine.shape import STAGED, Shape, body, comma, ident
+from ops.models import Changeset
 
 MASK = SQL("'***'::text")
+
+NOTHING = SQL("ARRAY[]::text[]")
 
 OWN_BATCH = ident("pg_temp", BATCH)
 
 IN_SLOTS = SQL("{0}.ops_slot >= %(slot_from)s AND {0}.ops_slot < %(slot_upto)s")
 
 
-def changeset(shape: Shape, rows: Composable, *, masked: Sequence[str] = (), keys: bool = False) -> Composable:
+def changeset(
+    shape: Shape,
+    rows: Composable,
+    *,
+    masked: Sequence[str] = (),
+    keys: bool = False,
+    kind: Changeset.Kind = Changeset.Kind.UPDATE,
+) -> Composable:
     """Return the INSERT of one changeset row from the rows written: column after column, keys first.
 
+    Rows have key, before_i and after_i; inserted ones no before and ops_digest, deleted ones no after and ops_image.
     It returns their number, and their keys where they are wanted.
     """
 
     def arrays(columns: Sequence[Composable]) -> Composable:
-        return SQL(" || ").join(SQL("array_agg({} ORDER BY {})").format(column, order) for column in columns)
+        parts = [SQL("array_agg({} ORDER BY {})").format(column, order) for column in columns]
+        return SQL(" || ").join(parts) if parts else NOTHING
 
     def values(columns: Sequence[Composable]) -> Composable:
         pairs = zip(columns, shape.names, strict=True)
@@ -39,16 +51,22 @@ def changeset(shape: Shape, rows: Composable, *, masked: Sequence[str] = (), key
         )
         for at in ("1", "count(*)")
     ]
+    more = {
+        Changeset.Kind.INSERT: SQL("array_agg(ops_digest ORDER BY {}), NULL::text[]").format(order),
+        Changeset.Kind.DELETE: SQL("NULL::bigint[], array_agg(ops_image ORDER BY {})").format(order),
+    }.get(kind, SQL("NULL::bigint[], NULL::text[]"))
     return SQL(
-        "INSERT INTO ops_changeset "
-        '(month, run_id, "window", batch, rows, slot_from, slot_upto, low, high, keys, before, after) '
-        "SELECT %(month)s, %(run)s, %(window)s, %(batch)s, count(*), %(slot_from)s, %(slot_upto)s, {}, {}, {}, {}, {} "
-        "FROM {} HAVING count(*) > 0 RETURNING rows{}"
+        'INSERT INTO ops_changeset (month, run_id, kind, "window", batch, rows, slot_from, slot_upto, '
+        "low, high, keys, before, after, digests, images) "
+        "SELECT %(month)s, %(run)s, {}, %(window)s, %(batch)s, count(*), %(slot_from)s, %(slot_upto)s, "
+        "{}, {}, {}, {}, {}, {} FROM {} HAVING count(*) > 0 RETURNING rows{}"
     ).format(
+        Literal(kind.value),
         *first_last,
         arrays(texts),
-        values(shape.before),
-        values(shape.after),
+        NOTHING if kind == Changeset.Kind.INSERT else values(shape.before),
+        NOTHING if kind == Changeset.Kind.DELETE else values(shape.after),
+        more,
         rows,
         SQL(", keys" if keys else ""),
     )

@@ -14,6 +14,7 @@ from ops.engine.lifecycle import Declined, Failed, Options, Stopped, advance, ev
 from ops.engine.plan import Plan
 from ops.engine.session import Session
 from ops.engine.staging import stage, stage_own_batch
+from ops.engine.writing import writing_of
 from ops.models import Hold, Run
 
 WINDOW = 1_000_000
@@ -44,6 +45,11 @@ class Carrier:
         self.run = run
         self.options = options
         self.compiler = Batches(job, params, session.connection)
+
+    @staticmethod
+    def shown(session: Session, job: Job, params: Params, *, explain: bool) -> str:
+        """Return the statements of a kind of run that has a carrier of its own, or the server's plan of them."""
+        raise NotImplementedError
 
     def values(self, *, claimed: bool) -> dict[str, Any]:
         """Return the values for the job's statements."""
@@ -77,7 +83,22 @@ class Carrier:
             with transaction.atomic(using=self.session.alias):
                 stage_own_batch(self.session, self.compiler)
         values = self.values(claimed=True)
-        return Hand(self.session, self.compiler, self.run, self.options, values, holds=self.holds())
+        writing = writing_of(self.session, self.compiler, self.run.pk, values, holds=self.holds())
+        return Hand(self.session, self.compiler, self.run, self.options, writing)
+
+    def carry(self) -> Plan:
+        """Carry the run from where it is to its proof."""
+        if self.run.cursor is None:
+            found = self.begin()
+        else:
+            self.options.note(f"Carrying on run {self.run.pk}, opened {clock.shown(self.run.created_at)}.")
+            found = Plan.from_json(self.run.plan or {})
+            self.stage()
+        if self.run.cursor is not None:
+            self.write(found)
+            self.tell_above()
+        self.prove(found)
+        return found
 
     def begin(self) -> Plan:
         """Fix how far the run goes, plan, guard, ask. Nothing has been written before the answer."""

@@ -10,7 +10,7 @@ from django.core.exceptions import FieldDoesNotExist
 from django.db import DatabaseError
 from django.db.models import Max, Model
 
-from ops.engine import registry
+from ops.engine import catalog, registry
 from ops.engine.jobs import BrokenJob, Job
 from ops.engine.lifecycle import (
     Options,
@@ -33,6 +33,8 @@ from ops.engine.shape import Shape
 from ops.engine.unpacking import Unpacking
 from ops.models import Changeset, Hold, Run
 
+Kind = Changeset.Kind
+
 LISTED = 20
 
 
@@ -42,6 +44,7 @@ class Entry:
 
     run: int
     verb: str
+    kind: str
     job: str
     at: datetime
     who: str
@@ -55,6 +58,8 @@ class RevertPlan:
 
     rows: int = 0
     back: int = 0
+    deleted: int = 0
+    """How many of those that go back are deleted: the run had inserted them."""
     edited: list[list[str]] = field(default_factory=list)
 
     @property
@@ -64,7 +69,10 @@ class RevertPlan:
 
     def as_json(self) -> dict[str, Any]:
         """Return the plan as JSON takes it."""
-        return {"rows": self.rows, "back": self.back, "left_alone": self.left_alone, "edited": self.edited}
+        return {
+            "rows": self.rows, "back": self.back, "deleted": self.deleted,
+            "left_alone": self.left_alone, "edited": self.edited,
+        }  # fmt: skip
 
 
 def history(alias: str, model: type[Model], key: Sequence[str]) -> list[Entry]:
@@ -75,12 +83,13 @@ def history(alias: str, model: type[Model], key: Sequence[str]) -> list[Entry]:
     with trouble(f"Reading the history of {label} {', '.join(key)}"):
         written = Run.objects.using(alias).filter(target=label).exclude(verb=Run.Verb.PLAN)
         for columns in {tuple(found) for found in written.values_list("columns", flat=True) if found}:
-            statement = Unpacking(_shape(session, model, columns)).history()
+            table = catalog.read(session, model._meta.db_table)
+            statement = Unpacking(_shape(session, model, columns), table).history()
             values: dict[str, Any] = {f"key_{i}": part for i, part in enumerate(key)}
             rows = session.execute(statement, {**values, "target": label, "columns": list(columns)})
-            for run, verb, job, at, who, old, new in rows:
+            for run, verb, kind, job, at, who, old, new in rows:
                 before, after = (dict(zip(columns, texts, strict=True)) for texts in (old, new))
-                entries.append(Entry(run, verb, job, at, who, before, after))
+                entries.append(Entry(run, verb, kind, job, at, who, before, after))
     return sorted(entries, key=lambda entry: (entry.at, entry.run))
 
 
@@ -103,14 +112,27 @@ def _unpacking(session: Session, run: Run) -> Unpacking:
         model = apps.get_model(run.target)
     except (LookupError, ValueError) as exc:
         raise BrokenJob(f"Run {run.pk} wrote to {run.target or 'a model'} that is not installed any more.") from exc
-    return Unpacking(_shape(session, model, run.columns))
+    digested = (run.cursor or {}).get("digested")
+    return Unpacking(_shape(session, model, run.columns), catalog.read(session, model._meta.db_table), digested)
 
 
 def _plan(session: Session, unpacking: Unpacking, run: Run) -> RevertPlan:
-    rows, back = session.execute(unpacking.count_revertible(), {"run": run.pk})[0]
-    plan = RevertPlan(rows, back)
-    if plan.left_alone:
-        plan.edited = [row[0] for row in session.execute(unpacking.list_edited(LISTED), {"run": run.pk})]
+    asked = {"run": run.pk}
+    kinds = set(run.changesets.using(session.alias).order_by().values_list("kind", flat=True).distinct())
+    plan = RevertPlan()
+    if Kind.UPDATE in kinds:
+        plan.rows, plan.back = session.execute(unpacking.count_revertible(), asked)[0]
+        if plan.left_alone:
+            plan.edited = [row[0] for row in session.execute(unpacking.list_edited(LISTED), asked)]
+    if Kind.INSERT in kinds:
+        rows, plan.deleted = session.execute(unpacking.count_inserted(), asked)[0]
+        plan.rows, plan.back = plan.rows + rows, plan.back + plan.deleted
+        if rows > plan.deleted and len(plan.edited) < LISTED:
+            touched = session.execute(unpacking.list_touched(LISTED - len(plan.edited)), asked)
+            plan.edited += [row[0] for row in touched]
+    if Kind.DELETE in kinds:
+        rows, back = session.execute(unpacking.count_deleted(), asked)[0]
+        plan.rows, plan.back = plan.rows + rows, plan.back + back
     return plan
 
 
@@ -123,9 +145,10 @@ def check_revertible(run: Run) -> None:
             f"Run {run.pk} is {run.get_state_display()}: finish it with '{run.calls('resume')}' or "
             f"give it up with '{run.calls('cancel')}', then revert it."
         )
-    if not run.columns:
+    if not run.columns and not run.changesets.using(run.alias).exists():
         raise Refused(f"Run {run.pk}: the job {run.job} declares no columns, so nothing was kept to revert it by.")
-    hidden = sorted(set(registry.find(run.job).masked) & set(run.columns)) if run.job in registry.names() else []
+    masked = registry.find(run.job).bind(run.params).masked if run.job in registry.names() else ()
+    hidden = sorted(set(masked) & set(run.columns))
     if hidden:
         raise Refused(f"Run {run.pk} wrote {', '.join(hidden)}, whose values are masked: what they were is not kept.")
 
@@ -162,13 +185,15 @@ def _carry_back(session: Session, job: Job, back: Run, run: Run, options: Option
         if back.plan is None:
             advance(session, back, plan=plan.as_json(), consent=True)
             if plan.left_alone:
-                event(session, back, "left alone", f"{plan.left_alone} rows edited or deleted since run {run.pk}")
+                what = "edited, deleted or referred to" if plan.deleted else "edited or deleted"
+                event(session, back, "left alone", f"{plan.left_alone} rows {what} since run {run.pk}")
         kept = run.changesets.using(session.alias)
         if back.cursor is None:
             advance(session, back, cursor={"before": (kept.aggregate(last=Max("id"))["last"] or 0) + 1})
         assert back.cursor is not None  # advance has set it
         # From the newest batch to the oldest; the cursor is the last one taken back.
-        for batch in kept.filter(id__lt=back.cursor["before"]).order_by("-id").defer("keys", "before", "after"):
+        unread = ("keys", "before", "after", "digests", "images")
+        for batch in kept.filter(id__lt=back.cursor["before"]).order_by("-id").defer(*unread):
             heed(back, _take_back_patiently(session, job, unpacking, back, run, batch, options))
             options.progress(back.changed + back.left_alone, plan.rows)
             if options.stop.is_set():
@@ -224,7 +249,9 @@ def _take_back(
     with session.transaction(
         lock_timeout=options.lock_timeout, statement_timeout=options.statement_timeout, ordered=True
     ):
-        written = session.execute(unpacking.take_back(), values)
+        session.execute("ops/set_constraints.sql")  # at the commit, a violation could not be told of a row
+        undo = {Kind.INSERT: unpacking.delete_inserted, Kind.DELETE: unpacking.put_back}
+        written = session.execute(undo.get(Kind(batch.kind), unpacking.take_back)(), values)
         changed = written[0][0] if written else 0
         if changed and job.reconciles:
             # Taking back a revert lifts the holds that it had made.

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from django.db import transaction
 
-from ops.engine import changeset, owner, registry
+from ops.engine import changeset, owner, registry, retention
 from ops.engine import run as engine
 from ops.engine.jobs import Job
-from ops.engine.lifecycle import Declined, Failed, Options, Stopped, end, event, trouble
+from ops.engine.lifecycle import Declined, Failed, Options, Stopped, Unusable, end, event, trouble
+from ops.engine.parameters import BadParameters
 from ops.engine.plan import Refused
 from ops.engine.session import DatabaseTrouble, Session
 from ops.models import Run
@@ -121,8 +122,13 @@ def stale(alias: str) -> list[Run]:
 
 
 def sweep(alias: str, options: Options) -> list[Swept]:
-    """Carry each stale run on; one that nobody has said yes to is cancelled, having changed nothing."""
-    return [_sweep_one(alias, run, options) for run in stale(alias) if not options.stop.is_set()]
+    """Carry each stale run on; one that nobody has said yes to is cancelled, having changed nothing.
+
+    Staging tables whose run has ended without dropping them are dropped.
+    """
+    swept = [_sweep_one(alias, run, options) for run in stale(alias) if not options.stop.is_set()]
+    retention.drop_staging_left(alias)
+    return swept
 
 
 def _sweep_one(alias: str, run: Run, options: Options) -> Swept:
@@ -149,6 +155,6 @@ def _sweep_one(alias: str, run: Run, options: Options) -> Swept:
             stopped = Run.objects.using(alias).filter(pk=run.pk, fence=run.fence, state=Run.State.STOPPED)
             stopped.update(state=Run.State.RUNNING)
         return Swept(run.pk, run.job, "stopped", str(exc))
-    except (Failed, DatabaseTrouble, registry.UnknownJob) as exc:
+    except (Failed, Unusable, BadParameters, DatabaseTrouble, registry.UnknownJob) as exc:
         return Swept(run.pk, run.job, "failed", str(exc))
     return Swept(run.pk, run.job, "done")

@@ -15,7 +15,7 @@ from ops.engine.lifecycle import Options, Stopped, decoded, encoded, event, heed
 from ops.engine.pacing import Pace
 from ops.engine.session import RETRYABLE, SERIALIZATION, STATEMENT_TIMEOUT, Session, in_words, sqlstate
 from ops.engine.shape import SLOTS
-from ops.engine.writing import SMALLEST_SPREAD, SPREAD, Claimed, Cut, writing_of
+from ops.engine.writing import SMALLEST_SPREAD, SPREAD, Claimed, Cut, Writing
 from ops.models import Run, Window
 
 
@@ -27,13 +27,13 @@ class Hand:
     """Carries windows of a run under its fence. Raises Stopped where the run is stopped, paused or taken over."""
 
     def __init__(
-        self, session: Session, compiler: Batches, run: Run, options: Options, values: dict[str, Any], *, holds: bool
+        self, session: Session, compiler: Batches | None, run: Run, options: Options, writing: Writing
     ) -> None:
         self.session = session
         self.compiler = compiler
         self.run = run
         self.options = options
-        self.writing = writing_of(session, compiler, run.pk, values, holds=holds)
+        self.writing = writing
         # A transaction that has begun before can't be made to read as of one moment.
         self.must_lock = run.atomic or session.connection.in_atomic_block
         self.writing.locks = self.must_lock
@@ -88,7 +88,7 @@ class Hand:
         return Claimed(key, number, cursor["after"], upto, 0, 0, None, 1)
 
     def _boundary(self, cursor: dict[str, Any], high_water: list[str]) -> list[str]:
-        if not cursor.get("rows"):
+        if not cursor.get("rows") or self.compiler is None:
             return high_water
         rows = self.session.execute(self.compiler.boundary(cursor["after"], high_water, cursor["rows"]))
         return rows[0][0] if rows else high_water
@@ -230,7 +230,8 @@ class Hand:
             return ""
         pid, user, host, name, seconds, state, query, key = found[0]
         more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+        what = f"Row {', '.join(key)} is locked" if key else "Rows of the batch are locked"
         return (
-            f"Row {', '.join(key)} is locked against {self.run.job} by process {pid}{more} (user {user}, {host}, "
+            f"{what} against {self.run.job} by process {pid}{more} (user {user}, {host}, "
             f"{name or 'no name'}, in a transaction for {seconds} s, {state}, last: {' '.join(query.split())})."
         )

@@ -9,13 +9,16 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
 from django.core.exceptions import FieldDoesNotExist
 from django.db.models import Field, Model
 
 from ops import sql
+
+if TYPE_CHECKING:
+    from ops.engine.carrier import Carrier
 
 Params = Mapping[str, Any]
 
@@ -121,6 +124,8 @@ class Job:
     shell_only: ClassVar[bool] = False
     """Whether its parameters hold SQL, which comes from a shell only, never from a web page or a schedule."""
     reconciles: ClassVar[bool] = False
+    verifies: ClassVar[bool] = False
+    """Whether planning again proves that all is done."""
 
     def bind(self, params: Params) -> "Job":
         """Return the job for these parameters; only one whose target depends on them returns another."""
@@ -156,6 +161,13 @@ class Job:
     def describe(self, params: Params) -> str:
         """Return the parameters in words, for messages."""
         return ", ".join(f"{name} {value}" for name, value in params.items() if value) or "everything"
+
+    def carrier(self) -> "type[Carrier] | None":
+        """Return what carries its runs, where that is not what carries those of all jobs."""
+        return None
+
+    def ended(self, database: str, run: int) -> None:
+        """Clean up after a run that has ended, whatever its outcome; not after one that can be carried on."""
 
     def after_batch(self, written: Written) -> None:
         """Hear of the rows that a batch changed, inside its transaction: to fill an outbox, say. Raise to undo it."""
@@ -300,6 +312,7 @@ class Reconcile(Job):
 
     wanted: str
     reconciles = True
+    verifies = True
 
     def reading(self) -> sql.Statement:
         """Return the SELECT of keys and wanted values."""

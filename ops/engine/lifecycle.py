@@ -34,6 +34,10 @@ class Failed(Exception):
     """The run is done but unverified; the message says what was found and what to do."""
 
 
+class Unusable(Exception):
+    """What a run was to work from can't be used, a file say. The message says what to do."""
+
+
 class Declined(Exception):
     """Whoever was asked said no; nothing was changed."""
 
@@ -126,7 +130,16 @@ def event(session: Session, run: Run, what: str, detail: str = "") -> None:
     RunEvent.objects.using(session.alias).create(run=run, what=what, who=owner.who(), detail=detail)
 
 
-def record(session: Session, job: Job, params: Params, options: Options, as_of: datetime, **more: Any) -> Run:
+def record(
+    session: Session,
+    job: Job,
+    params: Params,
+    options: Options,
+    as_of: datetime,
+    *,
+    reverts: Run | None = None,
+    **more: Any,
+) -> Run:
     """Insert the row of a new run: who, from where, with what, under which SQL and code."""
     sources = list(job.statements(params))
     run = Run.objects.using(session.alias).create(
@@ -134,7 +147,7 @@ def record(session: Session, job: Job, params: Params, options: Options, as_of: 
         state=Run.State.RUNNING,
         params=parameters.shown(job.params, params),
         target=job.target._meta.label,
-        columns=list(job.columns),
+        columns=list(reverts.columns if reverts else job.columns),
         as_of=as_of,
         sql_digest=job.digest(params),
         statements={source.name: source.digest for source in sources},
@@ -147,6 +160,7 @@ def record(session: Session, job: Job, params: Params, options: Options, as_of: 
         target_time=options.target_time,
         workers=options.workers,
         atomic=options.atomic,
+        reverts=reverts,
         **more,
     )
     Source.objects.using(session.alias).bulk_create(
@@ -172,7 +186,8 @@ def open_run(
     The same is a run with the same verb and parameters, and the same instant where it is `fixed` by who asks. Raises
     Refused where another run of the job is unfinished.
     """
-    scope = job.scope(params)
+    # A revert excludes what the run that it takes back excluded.
+    scope = reverts.scope if reverts else job.scope(params)
     for _ in range(3):
         try:
             # What a claim waits for (a catalogue or service that somebody is editing) is bounded like a batch's locks.
@@ -294,10 +309,14 @@ def outcome(session: Session, job: Job, run: Run) -> Iterator[None]:
     try:
         yield
     except Refused as exc:
+        exc.run = run.pk
         end(session, job, run, Run.State.REFUSED, str(exc))
         raise
     except Declined as exc:
         end(session, job, run, Run.State.CANCELLED, str(exc))
+        raise
+    except (Unusable, parameters.BadParameters) as exc:
+        end(session, job, run, Run.State.FAILED, str(exc))
         raise
     except Failed as exc:
         end(session, job, run, Run.State.UNVERIFIED, str(exc))
@@ -336,6 +355,8 @@ def end(session: Session, job: Job | None, run: Run, state: Run.State, message: 
             if session.execute("ops/finish_run.sql", values):
                 _settle(session, job, run, state)
                 event(session, run, state.value, message)
+                if job and run.state not in Run.UNFINISHED and run.verb != Run.Verb.REVERT:
+                    job.ended(session.alias, run.pk)
     except DatabaseError:
         if state in (Run.State.DONE, Run.State.UNVERIFIED):
             raise

@@ -49,6 +49,16 @@ class NamedRows(forms.Field):
         return sorted(found)
 
 
+class Words(forms.Field):
+    """Texts, each given by itself, repeatedly; cleans to their list in the order in which they came."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(required=False, **kwargs)
+
+    def to_python(self, value: Any) -> list[str]:
+        return [value] if isinstance(value, str) else [str(one) for one in value or []]
+
+
 def clean(form_class: type[forms.Form], given: Mapping[str, Any], using: str) -> dict[str, Any]:
     """Validate parameters by their form, with rows looked up in the database `using`.
 

@@ -21,12 +21,13 @@ REFUSED_SHOWN = 20
 class Refused(Exception):
     """A guard refuses to go on; nothing was changed. The message says which, on what, and what to do.
 
-    Where a plan is what was refused, `plan` is it.
+    Where a plan is what was refused, `plan` is it, and `run` the one that made it.
     """
 
     def __init__(self, message: str, plan: "Plan | None" = None) -> None:
         super().__init__(message)
         self.plan = plan
+        self.run: int | None = None
 
 
 @dataclass

@@ -27,6 +27,17 @@ class Prunable:
         return {"runs": self.runs, "changesets": self.changesets, "months": months}
 
 
+def drop_staging_left(alias: str) -> list[int]:
+    """Drop the staging tables of loads whose run has ended, or is gone; return their numbers."""
+    session = Session(alias)
+    with trouble("Dropping staging tables that were left behind"):
+        loads = [row[0] for row in session.execute("ops/list_staging.sql")]
+        for load in loads:
+            with session.transaction(lock_timeout=2_000, statement_timeout=0):
+                session.execute("ops/drop_staging.sql", {"load": load})
+    return loads
+
+
 def _prunable(session: Session, before: datetime) -> tuple[list[int], Prunable]:
     found = session.execute("ops/list_prunable.sql", {"before": before})
     runs = [row[0] for row in found]

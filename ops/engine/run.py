@@ -22,6 +22,7 @@ from ops.engine.lifecycle import (
     Failed,
     Options,
     Stopped,
+    Unusable,
     leaving_at_once,
     open_run,
     outcome,
@@ -42,6 +43,7 @@ __all__ = [
     "Options",
     "Refused",
     "Stopped",
+    "Unusable",
     "apply",
     "join",
     "plan_only",
@@ -62,7 +64,7 @@ def plan_only(job: Job, params: Params, options: Options, as_of: datetime | None
             run = record(session, job, params, options, as_of, verb=Run.Verb.PLAN, scope=scope)
             run.fence = owner.take(session, run)  # else a sweep takes a plan that is being made for one left behind
         try:
-            found = Carrier(session, job, params, run, options).plan(claimed=False, estimate=True)
+            found = carrier_of(session, job, params, run, options).plan(claimed=False, estimate=True)
             run.state, run.plan = Run.State.PLANNED, found.as_json()
         except BaseException as exc:
             run.state, run.message = Run.State.FAILED, str(exc)
@@ -94,7 +96,7 @@ def apply(job: Job, params: Params, options: Options, as_of: datetime | None = N
         run = open_run(
             session, job, params, options, as_of or now, verb=Run.Verb.APPLY, opening=opening, fixed=as_of is not None
         )
-        return _carry(Carrier(session, job, params, run, options))
+        return _carry(carrier_of(session, job, params, run, options))
 
 
 def resume(job: Job, run: Run, options: Options, *, as_begun: bool = False) -> tuple[Run, Plan]:
@@ -104,7 +106,7 @@ def resume(job: Job, run: Run, options: Options, *, as_begun: bool = False) -> t
         bound = job.bind(run.params)
         _must_know_secrets(bound, run)
         taken = take_over(session, bound, run, resuming=True)
-        return _carry(Carrier(session, bound, run.params, taken, options))
+        return _carry(carrier_of(session, bound, run.params, taken, options))
 
 
 def _must_know_secrets(job: Job, run: Run) -> None:
@@ -148,20 +150,14 @@ def kept_sources(session: Session, run: Run) -> dict[str, sql.Statement]:
     return {name: sql.parse(name, texts[digest]) for name, digest in run.statements.items()}
 
 
+def carrier_of(session: Session, job: Job, params: Params, run: Run, options: Options) -> Carrier:
+    """Return what carries a run of this job."""
+    return (job.carrier() or Carrier)(session, job, params, run, options)
+
+
 def _carry(carrier: Carrier) -> tuple[Run, Plan]:
-    session, job, run, options = carrier.session, carrier.job, carrier.run, carrier.options
-    with outcome(session, job, run), leaving_at_once(run, options):
-        if run.cursor is None:
-            found = carrier.begin()
-        else:
-            options.note(f"Carrying on run {run.pk}, opened {clock.shown(run.created_at)}.")
-            found = Plan.from_json(run.plan or {})
-            carrier.stage()
-        if run.cursor is not None:
-            carrier.write(found)
-            carrier.tell_above()
-        carrier.prove(found)
-    return run, found
+    with outcome(carrier.session, carrier.job, carrier.run), leaving_at_once(carrier.run, carrier.options):
+        return carrier.run, carrier.carry()
 
 
 def join(run: Run, options: Options) -> int:
@@ -176,6 +172,8 @@ def join(run: Run, options: Options) -> int:
                 f"Run {run.pk} is {run.get_state_display()} and has no work to share: only a run that writes has."
             )
         job = registry.find(run.job).bind(run.params)
+        if job.carrier():
+            raise Refused(f"Run {run.pk} of {run.job} has one window, which is its owner's: there is nothing to share.")
         _must_know_secrets(job, run)
         carrier = Carrier(session, job, run.params, run, options)
         carrier.stage()
@@ -202,6 +200,8 @@ def statements(job: Job, params: Params, options: Options, as_of: datetime | Non
         job = job.bind(params)
         as_of = as_of or server_now(session)
         session.connection.ensure_connection()
+        if carrier := job.carrier():
+            return carrier.shown(session, job, params, explain=explain)
         compiler = Batches(job, params, session.connection)
         values = job.sql_params(params, as_of, None)
         if explain:

@@ -48,6 +48,11 @@ class Session:
         self._limits = (0, 0)
         self._held: Any = None
 
+    @property
+    def version(self) -> int:
+        """Return the server's version, as 180004 for 18.4."""
+        return int(self.connection.pg_version)  # type: ignore[attr-defined]  # only PostgreSQL's connections have it
+
     def hold(self) -> None:
         """Remember which connection this is: a run is owned by it, and no more once it is lost."""
         self._held = self.connection.connection

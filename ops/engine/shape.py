@@ -29,6 +29,16 @@ def ident(*parts: str) -> Composable:
     return Identifier(*(part.replace("%", "%%") for part in parts))
 
 
+def quoted(table: str) -> str:
+    """Return a model's table as SQL writes it; one that is quoted already, with its schema, stays as it is."""
+    return table if table.startswith('"') and table.endswith('"') else '"' + table.replace('"', '""') + '"'
+
+
+def table_ident(table: str) -> Composable:
+    """Quote a model's table; a percent sign in it survives psycopg2's interpolation."""
+    return SQL(quoted(table).replace("%", "%%"))
+
+
 def text(value: str) -> Composable:
     """Quote a text; a percent sign in it survives psycopg2's interpolation."""
     return Literal(value.replace("%", "%%"))
@@ -52,7 +62,7 @@ class Shape:
 
     def __init__(self, target: type[Model], columns: Sequence[str], connection: Any) -> None:
         self.table = target._meta.db_table
-        self.target = ident(self.table)
+        self.target = table_ident(self.table)
         self.key_fields: tuple[Field[Any, Any], ...] = tuple(target._meta.pk_fields)
         self.keys = [ident(column_of(field)) for field in self.key_fields]
         self.key_types = [_type(field, connection) for field in self.key_fields]
@@ -143,6 +153,14 @@ class Shape:
 def slot_of(key: Sequence[Composable]) -> Composable:
     """Return the slot of a key."""
     return SQL("(hash_record_extended(ROW({}), 0) & {})::integer").format(comma(key), Literal(SLOTS - 1))
+
+
+def digest_of(columns: Sequence[tuple[str, bool]], alias: str) -> Composable:
+    """Return the hash of a row by its columns: each with whether its type has a hash; others are hashed as text."""
+    parts = [
+        SQL("{}.{}{}").format(SQL(alias), ident(name), SQL("" if hashable else "::text")) for name, hashable in columns
+    ]
+    return SQL("hash_record_extended(ROW({}), 0)").format(comma(parts))
 
 
 def _type(field: "Field[Any, Any]", connection: Any) -> Composable:

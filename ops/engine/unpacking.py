@@ -8,8 +8,10 @@ from collections.abc import Sequence
 
 from psycopg2.sql import SQL, Composable, Literal
 
-from ops.engine.batches import write_back
-from ops.engine.shape import Shape, comma, ident, slot_of
+from ops.engine.batches import changeset, write_back
+from ops.engine.catalog import Table
+from ops.engine.shape import Shape, comma, digest_of, ident, slot_of
+from ops.models import Changeset
 
 
 def _all_equal(left: Sequence[Composable], right: Sequence[Composable]) -> Composable:
@@ -19,8 +21,14 @@ def _all_equal(left: Sequence[Composable], right: Sequence[Composable]) -> Compo
 class Unpacking:
     """The statements over changesets `c`, unpacked to rows `u`, of a target `t`."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: Shape, table: Table, digested: Sequence[str] | None = None) -> None:
         self.shape = shape
+        self.table = table
+        # What the digests of inserted rows are of; a column that was dropped since makes every row another.
+        known = [column for column in table.columns.values() if not column.generated]
+        self.digested = [
+            (column.name, column.hashable) for column in known if digested is None or column.name in digested
+        ]
         keys, values = len(shape.keys), len(shape.columns)
         slices, names = [], []
         for array, width in (("keys", keys), ("before", values), ("after", values)):
@@ -44,7 +52,9 @@ class Unpacking:
     def _joined(self) -> Composable:
         """Return the unpacked rows of a run with what the target holds now, if it still has the row."""
         match = _all_equal(self.shape.key_of("t"), self.keys)
-        return SQL("{} LEFT JOIN {} AS t ON {} WHERE c.run_id = %(run)s").format(self.source, self.shape.target, match)
+        return SQL("{} LEFT JOIN {} AS t ON {} WHERE c.run_id = %(run)s AND c.kind = 'update'").format(
+            self.source, self.shape.target, match
+        )
 
     def _untouched(self) -> Composable:
         """Return the condition that the row is still there and holds what the run wrote."""
@@ -66,7 +76,8 @@ class Unpacking:
             "FROM ops_changeset AS c INNER JOIN ops_run AS r ON r.id = c.run_id "
             "WHERE r.target = %(target)s AND r.columns = %(columns)s "
             "AND {slot} >= c.slot_from AND {slot} < c.slot_upto) "
-            "SELECT c.run_id, c.verb, c.job, c.committed_at, c.started_by, ARRAY[{before}], ARRAY[{after}] "
+            "SELECT c.run_id, c.verb, c.kind, c.job, c.committed_at, c.started_by, "
+            "ARRAY[{before}]::text[], ARRAY[{after}]::text[] "
             "FROM mine AS c {unpacked} "
             "WHERE ROW({low}) <= ROW({key}) AND ROW({high}) >= ROW({key}) AND {match} ORDER BY c.id"
         ).format(
@@ -102,6 +113,98 @@ class Unpacking:
             SQL("SELECT {} FROM {} WHERE c.id = %(changeset)s AND c.month = %(reverted_month)s ORDER BY {}").format(
                 comma(given), self.source, comma(self.keys)
             ),
+        )
+
+    # Inserted and deleted rows
+
+    def _keyed(self, more: str) -> Composable:
+        """Return the keys of changesets, typed, with another array of theirs: digests or images, as u.more."""
+        keys = len(self.shape.keys)
+        slices = [SQL("c.keys[{} * c.rows + 1:{} * c.rows]").format(Literal(i), Literal(i + 1)) for i in range(keys)]
+        names = [ident(f"keys_{i}") for i in range(keys)]
+        return SQL("ops_changeset AS c CROSS JOIN LATERAL unnest({}, c.{}) AS u ({}, more)").format(
+            comma(slices), SQL(more), comma(names)
+        )
+
+    def _is_as_inserted(self) -> Composable:
+        """Return the condition that nobody has touched an inserted row, and none refers to it."""
+        free = [
+            SQL("NOT EXISTS (SELECT 1 FROM {} AS o WHERE {})").format(
+                SQL(key.other.replace("%", "%%")),
+                _all_equal([ident("o", name) for name in key.others], [ident("t", name) for name in key.own]),
+            )
+            for key in self.table.referred_by
+        ]
+        same = SQL("{} = u.more").format(digest_of(self.digested, "t"))
+        return SQL(" AND ").join([same, *free])
+
+    def count_inserted(self) -> Composable:
+        """Return how many rows a run inserted, and how many of them can be deleted again."""
+        match = _all_equal(self.shape.key_of("t"), self.keys)
+        return SQL(
+            "SELECT count(*), count(*) FILTER (WHERE t.{} IS NOT NULL AND {}) FROM {} LEFT JOIN {} AS t ON {} "
+            "WHERE c.run_id = %(run)s AND c.kind = 'insert'"
+        ).format(self.shape.keys[0], self._is_as_inserted(), self._keyed("digests"), self.shape.target, match)
+
+    def list_touched(self, limit: int) -> Composable:
+        """Return the first keys of inserted rows that were edited, deleted or referred to since."""
+        match = _all_equal(self.shape.key_of("t"), self.keys)
+        return SQL(
+            "SELECT ARRAY[{}] FROM {} LEFT JOIN {} AS t ON {} WHERE c.run_id = %(run)s AND c.kind = 'insert' "
+            "AND (t.{} IS NULL OR NOT ({})) ORDER BY {} LIMIT {}"
+        ).format(
+            comma(self.key_texts),
+            self._keyed("digests"),
+            self.shape.target,
+            match,
+            self.shape.keys[0],
+            self._is_as_inserted(),
+            comma(self.keys),
+            Literal(limit),
+        )
+
+    def count_deleted(self) -> Composable:
+        """Return how many rows a revert deleted, and how many of them can be put back."""
+        match = _all_equal(self.shape.key_of("t"), self.keys)
+        return SQL(
+            "SELECT count(*), count(*) FILTER (WHERE t.{} IS NULL) FROM {} LEFT JOIN {} AS t ON {} "
+            "WHERE c.run_id = %(run)s AND c.kind = 'delete'"
+        ).format(self.shape.keys[0], self._keyed("images"), self.shape.target, match)
+
+    def delete_inserted(self) -> Composable:
+        """Return the statement that deletes the rows that %(changeset)s inserted, and keeps them whole."""
+        shape = self.shape
+        pairs = list(zip(self.keys, shape.keys, strict=True))
+        rows = SQL("SELECT {}, u.more FROM {} WHERE c.id = %(changeset)s AND c.month = %(reverted_month)s ORDER BY {}")
+        given = rows.format(
+            comma([SQL("{} AS {}").format(key, name) for key, name in pairs]), self._keyed("digests"), comma(self.keys)
+        )
+        before = [SQL("t.{} AS {}").format(c, n) for c, n in zip(shape.columns, shape.before, strict=True)]
+        return SQL("WITH written AS (DELETE FROM {} AS t USING ({}) AS u WHERE {} AND {} RETURNING {}) {}").format(
+            shape.target,
+            given,
+            shape.match("t", "u"),
+            self._is_as_inserted(),
+            comma([*shape.key_of("t"), *before, SQL("row_to_json(t.*)::text AS ops_image")]),
+            changeset(shape, SQL("written"), kind=Changeset.Kind.DELETE),
+        )
+
+    def put_back(self) -> Composable:
+        """Return the statement that inserts the rows that %(changeset)s deleted, as they were."""
+        shape = self.shape
+        stored = [ident(column.name) for column in self.table.columns.values() if not column.generated]
+        after = [SQL("t.{} AS {}").format(c, n) for c, n in zip(shape.columns, shape.after, strict=True)]
+        return SQL(
+            "WITH written AS (INSERT INTO {0} AS t ({1}) OVERRIDING SYSTEM VALUE SELECT {2} FROM ops_changeset AS c "
+            "CROSS JOIN LATERAL unnest(c.images) AS i (image) "
+            "CROSS JOIN LATERAL json_populate_record(NULL::{0}, i.image::json) AS r "
+            "WHERE c.id = %(changeset)s AND c.month = %(reverted_month)s ON CONFLICT DO NOTHING RETURNING {3}) {4}"
+        ).format(
+            shape.target,
+            comma(stored),
+            comma([SQL("r.{}").format(name) for name in stored]),
+            comma([*shape.key_of("t"), *after, SQL("{} AS ops_digest").format(digest_of(self.digested, "t"))]),
+            changeset(shape, SQL("written"), kind=Changeset.Kind.INSERT),
         )
 
     def _written(self) -> Composable:

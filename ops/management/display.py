@@ -130,6 +130,10 @@ def plan(found: Mapping[str, Any], *, rows: str, labels: Sequence[str] = (), ter
 
     `rows` says what they are, `labels` in which order to show what names one.
     """
+    if "lines" in found:
+        from ops.management import load_display
+
+        return load_display.plan(found, terminal=terminal)
     told = f"{found['changes']:,} would change, {found['held']:,} held, {found['refusals']:,} refused."
     if found.get("margin") is not None:
         told = f"about {found['changes']:,} would change (a sample: +- {found['margin']:,}; --exact counts)."
@@ -164,6 +168,8 @@ def progress(stdout: OutputWrapper, *, quiet: bool) -> Iterator[Callable[[int, i
 
         def line(done: int, total: int) -> None:
             nonlocal shown
+            if not total:
+                return
             tenth = done * 10 // max(total, 1)
             if tenth > shown:
                 shown = tenth

@@ -118,6 +118,7 @@ class EngineCommand(BaseCommand):
             owner.Taken: REFUSED,
             run.Stopped: STOPPED,
             run.Failed: FAILED,
+            run.Unusable: FAILED,
             session.DatabaseTrouble: FAILED,
         }
         try:
@@ -125,7 +126,8 @@ class EngineCommand(BaseCommand):
         except tuple(codes) as exc:
             if isinstance(exc, session.DatabaseTrouble) and self.leave.is_set():
                 raise CommandError(INTERRUPTED, returncode=STOPPED) from exc
-            raise CommandError(str(exc), returncode=codes[type(exc)]) from exc
+            code = next(code for kind, code in codes.items() if isinstance(exc, kind))
+            raise CommandError(str(exc), returncode=code) from exc
         except Error as exc:
             raise CommandError(str(session.in_words(exc, "The command")), returncode=FAILED) from exc
         except KeyboardInterrupt as exc:

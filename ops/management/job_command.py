@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from django import forms
 from django.core.management.base import CommandError, CommandParser
 
-from ops.engine.parameters import NamedRows
+from ops.engine.parameters import NamedRows, Words
 from ops.management.engine_command import (
     FOUND,
     REFUSED,
@@ -55,7 +55,7 @@ class JobCommand(EngineCommand):
         writes = not (options["dry_run"] or options["check"] or options["show_sql"] or options["explain"])
         if writes:
             self.must_not_guess(no_input=options["no_input"], quiet=quiet)
-        if options["verify"] and not job.reconciles:
+        if options["verify"] and not job.verifies:
             raise CommandError(
                 f"{job.name} has a statement of its own, so there is nothing to plan again: leave --verify out (its "
                 "post-checks are executed anyway).",
@@ -96,7 +96,7 @@ class JobCommand(EngineCommand):
                 record, found = work(job, params, settings, options["as_of"])
             except plan.Refused as exc:
                 if exc.plan is not None:
-                    self.show_refused(exc.plan, job, options)
+                    self.show_refused(exc.plan, job, options, exc.run)
                 raise
         if quiet:
             document = {"run": record.pk, "job": job.name, "state": record.state, "changed": record.changed}
@@ -106,13 +106,18 @@ class JobCommand(EngineCommand):
             self.stdout.write(f"Run {record.pk}: planned, nothing was written.")
         else:
             self.show_written(record, found, job, options)
+        with self.outcome():
+            self.finished(record, options)
         if not writes:
             self.judge(found, settings.guards, job, check=options["check"])
 
-    def show_refused(self, found: "Plan", job: "Job", options: dict[str, Any]) -> None:
+    def finished(self, record: Any, options: dict[str, Any]) -> None:
+        """Do what the command has to do with a run that is planned or done, once it is shown."""
+
+    def show_refused(self, found: "Plan", job: "Job", options: dict[str, Any], run: int | None) -> None:
         """Print the plan that was refused; the sentence that says why comes after it."""
         if options["json"]:
-            self.print_json({"run": None, "job": job.name, "state": "refused", "changed": 0, **found.as_json()})
+            self.print_json({"run": run, "job": job.name, "state": "refused", "changed": 0, **found.as_json()})
         else:
             self.show_plan(found, job.name, options["database"])
 
@@ -158,7 +163,7 @@ def add_job_options(parser: CommandParser, job: "Job", positional: tuple[str, ..
             # One that is on from the start is switched off by --no-<name>.
             words["action"] = BooleanOptionalAction if field.initial else "store_true"
             words["default"] = bool(field.initial)
-        elif isinstance(field, NamedRows | forms.MultipleChoiceField | forms.ModelMultipleChoiceField):
+        elif isinstance(field, NamedRows | Words | forms.MultipleChoiceField | forms.ModelMultipleChoiceField):
             words |= {
                 "action": "append",
                 "metavar": name.upper(),

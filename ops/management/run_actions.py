@@ -11,7 +11,7 @@ from ops import clock
 from ops.engine import changeset, control, retention, run
 from ops.engine.lifecycle import Declined, Options, Stopped
 from ops.engine.plan import Refused
-from ops.management import display
+from ops.management import display, load_display
 from ops.management.engine_command import USAGE, EngineCommand
 from ops.management.run_verbs import Given, document, find, listed, run_databases
 from ops.models import Run
@@ -54,6 +54,9 @@ def revert(command: EngineCommand, options: Given) -> None:
     _said(command, options, back)
 
 
+REFERRED = ", or other rows refer to them,"
+
+
 def _show_revert(command: EngineCommand, options: Given, found: Run, plan: changeset.RevertPlan) -> None:
     wrote = f"Run {found.pk} ({found.verb} of {found.job}) wrote {display.count(plan.rows, 'row')}"
     begun = found.reverted_by.using(options["database"]).filter(state__in=Run.UNFINISHED).first()
@@ -65,8 +68,11 @@ def _show_revert(command: EngineCommand, options: Given, found: Run, plan: chang
         )
         return
     command.stdout.write(
-        f"{wrote}: {plan.back:,} can go back, {plan.left_alone:,} no longer hold what it wrote and stay as they are."
+        f"{wrote}: {plan.back:,} can go back, {plan.left_alone:,} no longer hold what it wrote"
+        f"{REFERRED if plan.deleted or (plan.left_alone and found.job == 'ops.upsert') else ''} and stay as they are."
     )
+    if plan.deleted:
+        command.stdout.write(f"Of these, {display.count(plan.deleted, 'row')} that it inserted will be deleted.")
     if plan.edited:
         command.stdout.write(f"Left alone: {listed(plan.edited, plan.left_alone)}.")
 
@@ -121,6 +127,10 @@ def _said(command: EngineCommand, options: Given, found: Run) -> None:
             command.stdout.write(
                 f"Sweeps leave these rows as they are until their inputs change; '{found.calls('lift')}' lifts that."
             )
+    elif found.result:
+        told = load_display.told(found.result)
+        records = display.count(found.result["lines"], "record")
+        command.stdout.write(f"Run {found.pk}: {records} in {display.count(found.batches, 'batch')}: {told}.")
     else:
         command.stdout.write(f"Run {found.pk}: {rows} written in {display.count(found.batches, 'batch')}.")
 

@@ -18,6 +18,7 @@ VERBS = {
     "join": "lend a hand to a run that another process carries out",
     "revert": "set the rows of a run back where they still hold what it wrote",
     "lift": "lift the holds that a revert left, so that sweeps take its rows again",
+    "rejects": "the bad records of a load, with --output as a file that can be mended and loaded",
     "prune": "forget old runs, their events and changesets",
 }
 
@@ -43,6 +44,9 @@ def add_verb_options(parser: CommandParser, verb: str) -> None:
         parser.add_argument("--all", action="store_true", help="every unfinished run")
     else:
         parser.add_argument("run", type=positive, metavar="ID")
+    if verb == "rejects":
+        parser.add_argument("--output", metavar="PATH", help="write the records to a new file; - is standard output")
+        parser.add_argument("--limit", type=positive, default=50, metavar="N", help="how many to list")
     if verb in ("revert", "prune"):
         parser.add_argument("--dry-run", action="store_true", help="plan only")
     if verb in ASKING:

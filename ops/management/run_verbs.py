@@ -1,5 +1,7 @@
 """The verbs of `manage.py runs` that read: each asks the database and prints."""
 
+import sys
+from contextlib import suppress
 from typing import Any
 
 from django.apps import apps
@@ -13,7 +15,7 @@ from ops.engine import changeset, owner, registry
 from ops.engine.session import Session
 from ops.management import display
 from ops.management.engine_command import FAILED, REFUSED, STOPPED, USAGE, EngineCommand
-from ops.models import Run
+from ops.models import Reject, Run
 
 Given = dict[str, Any]
 
@@ -268,3 +270,34 @@ def _did(found: Run) -> str:
     if found.verb == Run.Verb.REVERT:
         return f"{display.count(found.changed, 'row')} set back, {found.left_alone:,} left alone"
     return f"{display.count(found.changed, 'row')} written"
+
+
+def rejects(command: EngineCommand, options: Given) -> None:
+    """List the bad records of a load, or write them to a file."""
+    from ops.load import rejects as files
+
+    found = find(options)
+    bad = Reject.objects.using(options["database"]).filter(run=found).order_by("line")
+    many = bad.count()
+    if options["output"] == "-":
+        with suppress(BrokenPipeError):  # who reads it has seen enough
+            files.write_to(found, sys.stdout.buffer)
+        return
+    written = files.write(found, options["output"]) if options["output"] else 0
+    if options["json"]:
+        shown = [
+            {"line": one.line, "column": one.column, "value": one.value, "reason": one.reason}
+            for one in bad[: options["limit"]]
+        ]
+        command.print_json({"run": found.pk, "records": many, "rejects": shown, "output": options["output"]})
+        return
+    if written:
+        command.stdout.write(f"Run {found.pk}: {files.told(written, options['output'])}")
+        return
+    if not many:
+        command.stdout.write(f"Run {found.pk} has no bad records.")
+        return
+    rows = [(one.line, one.column, display.value(one.value), one.reason) for one in bad[: options["limit"]]]
+    title = f"Bad records of run {found.pk}" + (f", the first {len(rows)} of {many:,}" if many > len(rows) else "")
+    columns = ("line", "column", "value", "reason")
+    command.stdout.write(display.table(title, columns, rows, ("line",), command.stdout.isatty()))

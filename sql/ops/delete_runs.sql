@@ -1,4 +1,4 @@
--- Forget runs with their events, windows and those changesets whose month is not dropped whole.
+-- Forget runs with their events, windows, rejects and those changesets whose month is not dropped whole.
 -- params: runs
 -- returns: id
 WITH changesets AS (
@@ -9,6 +9,11 @@ WITH changesets AS (
 events AS (
     DELETE FROM ops_runevent AS e
     WHERE e.run_id = any(%(runs)s::bigint[])
+),
+
+rejects AS (
+    DELETE FROM ops_reject AS j
+    WHERE j.run_id = any(%(runs)s::bigint[])
 ),
 
 windows AS (

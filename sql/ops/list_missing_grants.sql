@@ -8,7 +8,9 @@ WITH needed (name, privileges) AS (
     ('ops_window', ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']),
     ('ops_source', ARRAY['SELECT', 'INSERT']),
     ('ops_changeset', ARRAY['SELECT', 'INSERT']),
-    ('ops_hold', ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE'])
+    ('ops_hold', ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']),
+    ('ops_reject', ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']),
+    ('ops_anomaly', ARRAY['SELECT', 'INSERT', 'UPDATE'])
 ),
 
 missing AS (
@@ -24,8 +26,15 @@ missing AS (
     SELECT 'USAGE' AS lacking, 'SEQUENCE ops_changeset_id' AS thing
     WHERE NOT has_sequence_privilege(to_regclass('ops_changeset_id'), 'USAGE')
     UNION ALL
-    SELECT 'EXECUTE' AS lacking, 'FUNCTION ops_open_month(date)' AS thing
-    WHERE NOT has_function_privilege(to_regprocedure('ops_open_month(date)'), 'EXECUTE')
+    SELECT 'EXECUTE' AS lacking, 'FUNCTION ' || f.name AS thing
+    FROM
+        unnest(
+            ARRAY[
+                'ops_open_month(date)', 'ops_open_staging(bigint, integer)', 'ops_open_merge(bigint, regclass, text[])',
+                'ops_settle_merge(bigint)', 'ops_drop_staging(bigint)'
+            ]
+        ) AS f (name)
+    WHERE NOT has_function_privilege(to_regprocedure(f.name), 'EXECUTE')
 )
 
 SELECT m.lacking, m.thing, quote_ident(current_user::text) AS grantee

@@ -37,7 +37,7 @@ from tests.ops.shop import (
 
 DIRECTORY = Path(__file__).resolve().parents[2] / "docs" / "runbooks"
 RUNBOOKS = [DIRECTORY / name for name in ("reprice.md", "runs.md")]
-OTHERS = {"backfill.md"}
+OTHERS = {"backfill.md", "load.md"}
 """What has a test of its own."""
 PIECE = re.compile(r"^<!-- given: ([^\n]+) -->$|^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"^\$ manage\.py (.+?)(?:\s+# exit (\d))?$")

@@ -48,6 +48,10 @@ SQL_ALLOWED = {
     "ops/engine/shape.py": "composes what divides a target by its key, whatever that is",
     "ops/engine/staging.py": "composes the temporary tables of a job around its own SELECTs",
     "ops/engine/unpacking.py": "composes what reads and takes back changesets, typed by the job's target",
+    "ops/load/compiler.py": "composes the rules that records are held against, typed by the target",
+    "ops/load/filling.py": "composes what writes rejects and the merge table, typed by the target",
+    "ops/load/merging.py": "composes what merges a range of a load and keeps it, typed by the target",
+    "ops/load/single.py": "composes the upsert of one row, typed by the target",
     "config/embedded/servers.py": "creates the database in which everything else happens",
 }
 CLOCKS = {

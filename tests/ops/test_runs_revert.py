@@ -119,7 +119,7 @@ def test_revert_dry_run_plans_only() -> None:
     assert (said.code, len(said.out.splitlines())) == (0, 1)
     assert "400 can go back" in said.out
     found = json.loads(command("runs", "revert", str(run.pk), "--dry-run", "--json").out)
-    assert found == {"reverts": run.pk, "rows": 400, "back": 400, "left_alone": 0, "edited": []}
+    assert found == {"reverts": run.pk, "rows": 400, "back": 400, "deleted": 0, "left_alone": 0, "edited": []}
     assert (prices(), Run.objects.count()) == (after, 1)
 
 

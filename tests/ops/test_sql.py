@@ -64,10 +64,20 @@ FIRST = {
     "billing/create_triggers.sql": "billing/drop_triggers.sql",
     "billing/drop_functions.sql": "billing/drop_triggers.sql",
     "ops/find_expression.sql": "ops/create_expression_check.sql",
+    "ops/create_open_staging.sql": "ops/drop_load_functions.sql",
+    "ops/create_open_merge.sql": "ops/drop_load_functions.sql",
+    "ops/create_settle_merge.sql": "ops/drop_load_functions.sql",
+    "ops/create_drop_staging.sql": "ops/drop_load_functions.sql",
+    "ops/create_input_error.sql": "ops/drop_load_functions.sql",
 }
 
 # The values of statements for which a null means nothing.
 VALUES: dict[str, dict[str, Any]] = {
+    "ops/drop_staging.sql": {"load": 1},
+    "ops/merge_anomaly.sql": {"kind": "a kind", "key": "a key", "detail": "", "times": 1},
+    "ops/open_merge.sql": {"load": 1, "relation": "billing_client", "taken": ["name"]},
+    "ops/open_staging.sql": {"load": 1, "width": 1},
+    "ops/settle_merge.sql": {"load": 1},
     "ops/drop_month.sql": {"month": "2020-01-01"},
     "ops/find_expression.sql": {"statement": "SELECT 1"},
     "ops/open_month.sql": {"month": "2020-01-01"},
@@ -120,6 +130,9 @@ def prepared(name: str) -> None:
         session.execute("billing/stage_raise.sql", {"percent": None, "best_selling": 0, "since": None})
     if name in FIRST:
         session.execute(FIRST[name])
+    if name == "ops/settle_merge.sql":
+        for opening in ("ops/open_staging.sql", "ops/open_merge.sql"):
+            session.execute(opening, VALUES[opening])
 
 
 def nulls(name: str) -> str:

@@ -92,3 +92,19 @@ class Parcel(models.Model):
 
     def __str__(self) -> str:
         return f"{self.pk}: {self.label}"
+
+
+# At the end, for they are of the same app: Django finds the models of an app in its module models.
+from tests.shelf.goods import (  # noqa: E402, F401 - see above
+    Base,
+    Buyer,
+    Derived,
+    Good,
+    Hit,
+    Legacy,
+    Member,
+    Node,
+    Odd,
+    Slot,
+    Sold,
+)

@@ -11,11 +11,16 @@ from django import forms
 from django.contrib import admin
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString, mark_safe
 
 from billing.models import (
     Catalogue,
     Client,
     Currency,
+    FxRate,
+    HotelBooking,
+    InvoiceLine,
     Mark,
     Plan,
     PriceChange,
@@ -23,6 +28,7 @@ from billing.models import (
     QuantityTier,
     Service,
     Subscription,
+    UsageCounter,
 )
 from ops import clock
 from ops.admin import BigAdmin, ReadOnlyAdmin, cardinality, instant
@@ -76,12 +82,38 @@ class ClientAdmin(SubscribedAdmin):
 
 @admin.register(Currency)
 class CurrencyAdmin(BigAdmin):
+    """A currency with its newest rates: a model whose primary key has two columns can't have pages of its own."""
+
     list_display = ("code", "minor_units")
     ordering = ("code",)
 
+    def get_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
+        return ("code", "minor_units", "newest_rates") if obj else ("code", "minor_units")
+
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
         # Another code would be another currency: Django would insert it beside the old one.
-        return ("code",) if obj else ()
+        return ("code", "newest_rates") if obj else ()
+
+    @admin.display(description="newest rates, units for one euro")
+    def newest_rates(self, currency: Currency) -> SafeString | str:
+        if currency.code == "EUR":
+            return "1, by definition"
+        rates = FxRate.objects.filter(currency=currency.code).order_by("-day")[:LISTED]
+        return format_html_join(mark_safe("<br>"), "{} {}", ((r.day, money(r.rate)) for r in rates)) or "-"
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        # As for what is subscribed to: Django would fetch every line in a currency to say why it stays.
+        allowed = super().has_delete_permission(request, obj)
+        return allowed and not (obj is not None and _in_use(obj))
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        return _without_delete(super().get_actions(request))
+
+
+def _in_use(currency: Currency) -> bool:
+    """Tell whether anything is priced in a currency."""
+    users: tuple[type[Service | InvoiceLine | HotelBooking], ...] = (Service, InvoiceLine, HotelBooking)
+    return any(user._default_manager.filter(currency=currency).exists() for user in users)
 
 
 class CatalogueForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
@@ -269,3 +301,34 @@ class MarkAdmin(ReadOnlyAdmin):
     @admin.display(description="the first of them")
     def first_listed(self, mark: Mark) -> str:
         return ", ".join(map(str, (mark.subscription_ids or [])[:LISTED])) or "-"
+
+
+@admin.register(InvoiceLine)
+class InvoiceLineAdmin(ReadOnlyAdmin):
+    invoiced = instant("invoiced_at", "invoiced")
+    list_display = ("id", "invoice", "stock_code", "description", "quantity", "priced", "customer", "invoiced")
+    fields = ("invoice", "stock_code", "description", "quantity", "priced", "customer", "country", "invoiced")
+    # Exact, so that the key's index finds it.
+    search_fields = ("invoice__exact",)
+    search_help_text = "An invoice's number, whole"
+
+    @admin.display(description="price")
+    def priced(self, line: InvoiceLine) -> str:
+        return f"{money(line.price)} {line.currency_id}"
+
+
+@admin.register(HotelBooking)
+class HotelBookingAdmin(ReadOnlyAdmin):
+    list_display = ("id", "hotel", "status", "arrives_on", "nights", "rate", "deposit_type", "agent", "company")
+
+    @admin.display(description="daily rate")
+    def rate(self, booking: HotelBooking) -> str:
+        return f"{money(booking.daily_rate)} {booking.currency_id}"
+
+
+@admin.register(UsageCounter)
+class UsageCounterAdmin(ReadOnlyAdmin):
+    first = instant("first_at", "first")
+    last = instant("last_at", "last")
+    list_display = ("meter", "account", "count", "first", "last")
+    fields = ("meter", "account", "count", "first", "last", "digest")

@@ -14,6 +14,7 @@ from django.db.models import ProtectedError
 
 from billing.models import Catalogue, Client, Currency, Plan, PriceChange, Promotion, QuantityTier, Service
 from tests.billing.conftest import Shop, run_sql
+from tests.billing.received_limits import RECEIVED
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 END = datetime(2024, 2, 1, tzinfo=UTC)
@@ -138,6 +139,7 @@ LIMITS: list[tuple[str, Make, list[dict[str, Any]], list[dict[str, Any]]]] = [
     ("billing_change_value", change, [{"new_value": 0}], [{"new_value": Decimal("-0.0001")}]),
     ("billing_follow", change, [{"follow": "never"}], [{"follow": "later"}]),
     ("billing_scope", change, [{"scope": "unchanged"}], [{"scope": "some"}]),
+    *RECEIVED,
 ]
 
 

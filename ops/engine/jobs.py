@@ -166,6 +166,9 @@ class Job:
         """Return what carries its runs, where that is not what carries those of all jobs."""
         return None
 
+    def close(self) -> None:
+        """Close what `examine` has opened, whatever came of it."""
+
     def ended(self, database: str, run: int) -> None:
         """Clean up after a run that has ended, whatever its outcome; not after one that can be carried on."""
 

@@ -4,7 +4,7 @@ Each raises Refused (a guard, or another owner), Declined, Stopped, Failed or Da
 with its outcome in each case.
 """
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from datetime import datetime
 from uuid import uuid4
 
@@ -55,7 +55,7 @@ __all__ = [
 def plan_only(job: Job, params: Params, options: Options, as_of: datetime | None = None) -> tuple[Run, Plan]:
     """Make a plan as of any instant and record it as a run of its own; write nothing else."""
     session = Session(options.database)
-    with trouble(f"Planning {job.name}"):
+    with trouble(f"Planning {job.name}"), closing(job):
         job.examine(options.database, params)
         job = job.bind(params)
         as_of = as_of or server_now(session)
@@ -80,7 +80,7 @@ def apply(job: Job, params: Params, options: Options, as_of: datetime | None = N
     `as_of` may lie in the past, but then the run claims no marks (and may leave some); it may not lie in the future.
     """
     session = Session(options.database)
-    with trouble(f"Applying {job.name}"):
+    with trouble(f"Applying {job.name}"), closing(job):
         job.examine(options.database, params)
         job = job.bind(params)
         now = server_now(session)
@@ -195,7 +195,7 @@ def _finish_plan(session: Session, run: Run) -> None:
 def statements(job: Job, params: Params, options: Options, as_of: datetime | None, *, explain: bool) -> str:
     """Return a run's statements in their order, or the server's plan of the one that reads; write nothing."""
     session = Session(options.database)
-    with trouble(f"Reading {job.name}"):
+    with trouble(f"Reading {job.name}"), closing(job):
         job.examine(options.database, params)
         job = job.bind(params)
         as_of = as_of or server_now(session)

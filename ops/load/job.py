@@ -105,6 +105,11 @@ class Upsert(Job):
             reader = open_reader(source, layout)
         return reader
 
+    def close(self) -> None:
+        if self.reader is not None:
+            self.reader.close()
+            self.reader = None
+
     def params_of(self, run: Run) -> dict[str, Any]:
         """Return what was said of a load; a run that was opened by an older version lacks what is new."""
         initial = {name: field.initial for name, field in UpsertForm.base_fields.items()}

@@ -88,8 +88,8 @@ def test_the_metadata_names_the_version_and_what_ops_imports(wheel: Path) -> Non
     text = zipfile.ZipFile(wheel).read(f"setwise-{VERSION}.dist-info/METADATA").decode()
     found = Parser().parsestr(text)
     assert (found["Name"], found["Version"], found["Requires-Python"]) == ("setwise", VERSION, ">=3.11")
-    needs = {re.split(r"[<>=!~ ;]", need)[0] for need in found.get_all("Requires-Dist", [])}
-    assert needs == {"django", "psycopg2-binary", "rich"}
+    needs = {re.split(r"[<>=!~ ;]", need)[0]: "extra" in need for need in found.get_all("Requires-Dist", [])}
+    assert needs == {"django": False, "psycopg2-binary": False, "rich": False, "zstandard": True}
 
 
 def test_no_text_of_ops_names_a_module_table_or_statement_of_this_project() -> None:
@@ -126,7 +126,11 @@ def test_the_checks_are_silent_and_no_migration_is_missing(host: Host) -> None:
 
 def test_jobs_lists_the_hosts_own_and_the_engines(host: Host) -> None:
     found = json.loads(host.must("jobs", "--json"))["jobs"]
-    assert [(one["job"], one["target"]) for one in found] == [("ops.backfill", None), ("stock.label", "stock.Item")]
+    assert [(one["job"], one["target"]) for one in found] == [
+        ("ops.backfill", None),
+        ("ops.upsert", None),
+        ("stock.label", "stock.Item"),
+    ]
     # As a person reads it.
     assert "Bring every item's label in line" in " ".join(host.must("jobs").split())
 
@@ -163,6 +167,18 @@ def test_two_workers_share_a_run_of_the_hosts_own_job(host: Host) -> None:
     newest = runs(host)[0]
     assert (newest["job"], newest["workers"], newest["changed"]) == ("stock.label", 2, 60_000)
     host.execute("DROP FUNCTION see_hand CASCADE")
+
+
+def test_a_file_is_loaded_into_a_public_apps_table_and_back(host: Host, tmp_path: Path) -> None:
+    path = tmp_path / "tags.csv"
+    path.write_text("name,slug\n" + "".join(f"loaded {i},loaded-{i}\n" for i in range(500)) + "short\n")
+    ((before,),) = host.rows("SELECT count(*) FROM taggit_tag")
+    said = host.must("upsert", "taggit.Tag", str(path), "--on", "name", "--no-input", "--verify")
+    assert "500 inserted, 0 updated, 0 unchanged, 0 merged, 1 rejected. Compared again: 0 rows differ." in said
+    newest = runs(host)[0]
+    assert "1 column instead of 2" in host.must("runs", "rejects", str(newest["run"]))
+    assert "500 rows set back" in host.must("runs", "revert", str(newest["run"]), "--no-input")
+    assert host.rows("SELECT count(*) FROM taggit_tag") == [(before,)]
 
 
 # Clashes that Django or the interpreter sees; those of ops's own checks are in tests/ops/test_checks.py

@@ -20,7 +20,11 @@ SHOWN = 200
 """Characters of a bad value that are kept to be shown; the record itself is kept whole."""
 
 _TIMES = ("timestamp with time zone", "timestamp without time zone")
-_ISO = "^\\s*\\d{4,}-\\d{1,2}-\\d{1,2}([ Tt]|\\s*$)"
+# All of it: the server's own parser overlooks a comma or a quote at the end.
+_ISO = (
+    "^\\s*\\d{4,}-\\d{1,2}-\\d{1,2}([ Tt]\\d{1,2}(:\\d{2}(:\\d{2}([.]\\d+)?)?)?"
+    "\\s*([Zz]|UTC|[-+]\\d{1,2}(:?\\d{2}){0,2})?)?\\s*$"
+)
 _ARTICLES = {"integer": "no whole number", "bigint": "no whole number", "smallint": "no whole number"}
 
 
@@ -159,13 +163,16 @@ class Road(Shape):
             digits = SQL("{} AND NOT {}").format(invalid, self._invalid(text, "numeric"))
             yield Rule(digits, source, place, f"out of range of {column.kind}")
         if column.base == "numeric":
-            invalid = SQL("({} OR {} ~* '^\\s*[-+]?(nan|inf)')").format(invalid, text)
+            # NaN and infinity: no other number has an n.
+            invalid = SQL("({0} OR strpos({1}, 'n') > 0 OR strpos({1}, 'N') > 0)").format(invalid, text)
         named = "no number" if column.base in NUMBERS else f"no {column.base.removesuffix(' without time zone')}"
         yield Rule(invalid, source, place, _ARTICLES.get(column.base, named))
         if column.base == "numeric" and column.scale is not None and not self.params["round"]:
-            finer = SQL("strpos({0}, '.') > 0 AND scale(trim_scale({0}::numeric)) > {1}").format(
-                text, Literal(column.scale)
-            )
+            # Counted digit by digit only where there are so many behind the point, or an exponent.
+            finer = SQL(
+                "((strpos({0}, '.') > 0 AND length({0}) - strpos({0}, '.') > {1}) OR strpos({0}, 'e') > 0 "
+                "OR strpos({0}, 'E') > 0) AND scale(trim_scale({0}::numeric)) > {1}"
+            ).format(text, Literal(column.scale))
             yield Rule(finer, source, place, f"more than {column.scale} decimals: --round rounds them")
 
     def _invalid(self, text: Composable, kind: str) -> Composable:

@@ -84,7 +84,7 @@ class Carrier:
                 stage_own_batch(self.session, self.compiler)
         values = self.values(claimed=True)
         writing = writing_of(self.session, self.compiler, self.run.pk, values, holds=self.holds())
-        return Hand(self.session, self.compiler, self.run, self.options, writing)
+        return Hand(self.session, self.run, self.options, writing)
 
     def carry(self) -> Plan:
         """Carry the run from where it is to its proof."""

@@ -10,7 +10,6 @@ from django.db import DatabaseError
 
 from ops import clock
 from ops.engine import owner
-from ops.engine.batches import Batches
 from ops.engine.lifecycle import Options, Stopped, decoded, encoded, event, heed, left_at_once, taken_over
 from ops.engine.pacing import Pace
 from ops.engine.session import RETRYABLE, SERIALIZATION, STATEMENT_TIMEOUT, Session, in_words, sqlstate
@@ -26,11 +25,8 @@ class LostWindow(Exception):
 class Hand:
     """Carries windows of a run under its fence. Raises Stopped where the run is stopped, paused or taken over."""
 
-    def __init__(
-        self, session: Session, compiler: Batches | None, run: Run, options: Options, writing: Writing
-    ) -> None:
+    def __init__(self, session: Session, run: Run, options: Options, writing: Writing) -> None:
         self.session = session
-        self.compiler = compiler
         self.run = run
         self.options = options
         self.writing = writing
@@ -88,10 +84,9 @@ class Hand:
         return Claimed(key, number, cursor["after"], upto, 0, 0, None, 1)
 
     def _boundary(self, cursor: dict[str, Any], high_water: list[str]) -> list[str]:
-        if not cursor.get("rows") or self.compiler is None:
+        if not cursor.get("rows"):
             return high_water
-        rows = self.session.execute(self.compiler.boundary(cursor["after"], high_water, cursor["rows"]))
-        return rows[0][0] if rows else high_water
+        return self.writing.boundary(cursor["after"], high_water, cursor["rows"])
 
     @contextmanager
     def _limits(self, *, ordered: bool = False, batch: bool = False, snapshot: bool = False) -> Iterator[None]:

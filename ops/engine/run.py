@@ -172,10 +172,8 @@ def join(run: Run, options: Options) -> int:
                 f"Run {run.pk} is {run.get_state_display()} and has no work to share: only a run that writes has."
             )
         job = registry.find(run.job).bind(run.params)
-        if job.carrier():
-            raise Refused(f"Run {run.pk} of {run.job} has one window, which is its owner's: there is nothing to share.")
         _must_know_secrets(job, run)
-        carrier = Carrier(session, job, run.params, run, options)
+        carrier = carrier_of(session, job, run.params, run, options)
         carrier.stage()
         hand = carrier.hand()
         hand.work()

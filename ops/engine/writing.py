@@ -78,6 +78,11 @@ class Writing:
             )
         return count_difference(self.session, window.slot, SLOTS)
 
+    def boundary(self, after: list[str] | None, upto: list[str], rows: int) -> list[str]:
+        """Return the key that ends the next window, of so many rows; `upto` where fewer are left."""
+        found = self.session.execute(self.compiler.boundary(after, upto, rows))
+        return list(found[0][0]) if found else upto
+
     def cut(self, window: Claimed, size: int) -> Cut:
         """Return the next batch of a window, of about so many rows."""
         upto = find_slot(self.session, window.slot, size)

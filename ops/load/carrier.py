@@ -12,7 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from ops import clock
-from ops.engine.carrier import Carrier
+from ops.engine.carrier import SHARES, SMALLEST_WINDOW, Carrier
 from ops.engine.hand import Hand
 from ops.engine.jobs import Job, Params
 from ops.engine.lifecycle import Declined, Failed, Options, Stopped, Unusable, advance, event
@@ -113,7 +113,7 @@ class LoadCarrier(Carrier):
             digested = [one.name for one in self.intake.spec().table.columns.values() if not one.generated]
             cursor = {**self.cursor, "phase": "merge", "rows_": rows, "counts": counts, "digested": digested}
             lost = cursor.pop("lost", False)
-            advance(self.session, self.run, cursor=cursor, high_water=[str(rows)])
+            advance(self.session, self.run, cursor=cursor)
             if lost:
                 self._find_place(rows)
 
@@ -144,18 +144,18 @@ class LoadCarrier(Carrier):
     def _find_place(self, rows: int) -> None:
         """Find where a merge stood in a merge table that was filled anew, by the key of its last row."""
         road = self.intake.road()
+
+        def found(place: list[str] | None) -> list[str] | None:
+            if place is None or len(place) < 2:
+                return place and [str(rows)]
+            return [str(self.session.execute(road.number_of(place[1:]))[0][0]), *place[1:]]
+
+        mark = found(self.run.high_water)
         for window in Window.objects.using(self.session.alias).filter(run=self.run):
-            after = 0
-            if window.after and len(window.after) > 1:
-                after = self.session.execute(road.number_of(window.after[1:]))[0][0]
-            elif window.after:
-                after = int(window.after[0])
-            place = [str(after), *(window.after or [])[1:]]
             Window.objects.using(self.session.alias).filter(pk=window.pk).update(
-                after=place if window.after else None, upto=[str(rows)]
+                after=found(window.after), upto=found(window.upto)
             )
-        if self.cursor.get("after"):
-            advance(self.session, self.run, cursor={**self.cursor, "after": [str(rows)]})
+        advance(self.session, self.run, cursor={**self.cursor, "after": found(self.cursor["after"])}, high_water=mark)
 
     # The plan and the yes
 
@@ -228,7 +228,17 @@ class LoadCarrier(Carrier):
             raise Declined(f"Declined: run {run.pk} changed nothing.")
         advance(self.session, run, consent=True)
         self._create_parents()
-        advance(self.session, run, cursor={**self.cursor, "after": None, "number": 0, "rows": None, "most": None})
+        rows = int(self.cursor["rows_"])
+        opening = {"after": None, "number": 0, "rows": self._window_of(rows), "most": None}
+        advance(self.session, run, cursor={**self.cursor, **opening}, high_water=self.writing().place(rows))
+
+    def _window_of(self, rows: int) -> int | None:
+        """Return the rows of a window; None where one hand has all: it is quick, or must be."""
+        if self.run.atomic or self.intake.spec().refers_to_itself:
+            return None
+        if self.options.window or self.run.workers == 1:
+            return self.options.window
+        return max(SMALLEST_WINDOW, rows // (SHARES * self.run.workers))
 
     def _guard(self, found: LoadPlan) -> None:
         """Raise Refused where more records are bad than was agreed to, or the same input was loaded before."""
@@ -272,31 +282,33 @@ class LoadCarrier(Carrier):
                 self.session.execute("ops/settle_merge.sql", {"load": self.run.pk})
                 event(self.session, self.run, "made", f"{made} rows that natural keys name; a revert leaves them")
                 rows = self.session.execute(road.count_merge())[0][0]
-                advance(self.session, self.run, cursor={**self.cursor, "rows_": rows}, high_water=[str(rows)])
+                advance(self.session, self.run, cursor={**self.cursor, "rows_": rows})
 
     # The merge
 
+    def stage(self) -> None:
+        """Have nothing to stage for a hand that joins: it is all in the merge table."""
+        if "after" not in self.cursor:
+            raise Refused(f"Run {self.run.pk} has not begun to merge, so there is no work to share yet.")
+        self.found = LoadPlan.from_json(self.run.plan or {})
+
     def hand(self) -> Hand:
         """Return this process's hand in the run."""
+        return Hand(self.session, self.run, self.options, self.writing())
+
+    def writing(self) -> Merge:
+        """Return the way in which the load's rows are merged."""
         spec = self.intake.spec()
-        counts = self.cursor["counts"]
-        rows = int(self.cursor["rows_"])
-        fresh = not spec.adds and self.found.unchanged > FRESH * rows
-        bearable = None
-        if self.params["max_rejects"]:
-            bearable = self._bearable(counts["lines"]) - counts["rejected"]
-        writing = Merge(
+        return Merge(
             self.session,
             self.intake.road(),
             self.run.pk,
-            rows=rows,
-            fresh=fresh,
+            fresh=not spec.adds and self.found.unchanged > FRESH * int(self.cursor["rows_"]),
             whole=spec.refers_to_itself,
             strict=self.params["strict"],
             words=messages(self.intake.road()),
-            bearable=bearable,
+            bearable=self._bearable(self.cursor["counts"]["lines"]) if self.params["max_rejects"] else None,
         )
-        return Hand(self.session, None, self.run, self.options, writing)
 
     def _merge(self) -> None:
         if not int(self.cursor["rows_"]):

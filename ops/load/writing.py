@@ -35,7 +35,6 @@ class Merge(Writing):
         road: Merging,
         run: int,
         *,
-        rows: int,
         fresh: bool,
         whole: bool,
         strict: bool,
@@ -45,7 +44,6 @@ class Merge(Writing):
         self.session = session
         self.road = road
         self.run = run
-        self.rows = rows
         # Whether so many rows are equal to the target's that it pays to look first.
         self.fresh = fresh
         # Rows of the input that refer to one another are merged by one statement.
@@ -63,17 +61,24 @@ class Merge(Writing):
 
     def begin(self, window: Claimed, *, staged: bool) -> int:
         """Return how many rows the window has left."""
-        return self.rows - _number(window)
+        return _number(window.upto) - _number(window.after)
+
+    def boundary(self, after: list[str] | None, upto: list[str], rows: int) -> list[str]:
+        """Return number and key of the row that ends the next window."""
+        last = _number(after) + rows
+        return upto if last >= _number(upto) else self.place(last)
+
+    def place(self, number: int) -> list[str]:
+        """Return a row's number with its key: that finds the place again, should the merge table be filled anew."""
+        found = self.session.execute(self.road.key_at(), {"n": number})
+        return [str(number), *(found[0][0] if found else [])]
 
     def cut(self, window: Claimed, size: int) -> Cut:
         """Return the next range of a window, of so many rows."""
-        first = _number(window)
-        last = self.rows if self.whole else min(first + size, self.rows)
-        key = self.session.execute(self.road.key_at(), {"n": last})
-        # The key is what finds the place again, should the server lose the merge table and it be filled anew.
-        after = [str(last), *(key[0][0] if key else [])]
+        first, end = _number(window.after), _number(window.upto)
+        last = end if self.whole else min(first + size, end)
         values = {"slot_from": 0, "slot_upto": SLOTS, "first": first, "last": last}
-        return Cut(last - first, after, 0, last == self.rows, values)
+        return Cut(last - first, self.place(last), 0, last == end, values)
 
     def write(self, batch: dict[str, Any], rows: int | None) -> tuple[int, int]:
         """Merge one range; return how many rows it changed, and by how many statements that is kept."""
@@ -128,13 +133,10 @@ class Merge(Writing):
         line, fields = self.session.execute(self.road.record_at(), {"n": number})[0]
         if self.strict:
             raise Refused(f"Line {line} is bad ({reason}), and --strict refuses the whole input: nothing was changed.")
-        if self.bearable is not None:
-            self.bearable -= 1
-            if self.bearable < 0:
-                raise TooMany(f"line {line} is bad, too ({reason})")
-        Reject.objects.using(self.session.alias).create(
-            run_id=self.run, found=Reject.Found.MERGED, line=line, reason=reason, fields=fields
-        )
+        rejects = Reject.objects.using(self.session.alias)
+        if self.bearable is not None and rejects.filter(run_id=self.run).count() >= self.bearable:
+            raise TooMany(f"line {line} is bad, too ({reason})")
+        rejects.create(run_id=self.run, found=Reject.Found.MERGED, line=line, reason=reason, fields=fields)
 
     def blockers(self, window: Claimed, size: int) -> list[tuple[Any, ...]]:
         """Return the transactions that may be writing to the table: a row that one inserts can't be seen yet."""
@@ -142,8 +144,8 @@ class Merge(Writing):
         return [(*row[1:], None) for row in found if row[1] is not None]
 
 
-def _number(window: Claimed) -> int:
-    return int(window.after[0]) if window.after else 0
+def _number(place: list[str] | None) -> int:
+    return int(place[0]) if place else 0
 
 
 def _is_of_a_row(state: str) -> bool:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ops.engine.plan import Plan
 
 
-MEANINGLESS = ("as_of", "workers", "exact", "max_change", "max_row_change")
+MEANINGLESS = ("as_of", "exact", "max_change", "max_row_change")
 """Options of every job that mean nothing for a load; they are refused, or have no effect."""
 
 
@@ -32,10 +32,6 @@ class LoadCommand(JobCommand):
                 action.help = SUPPRESS
 
     def carry_out(self, job: "Job", options: dict[str, Any]) -> None:
-        if options["workers"] > 1:
-            raise CommandError(
-                "A load has one worker: leave --workers out, or load two files at once.", returncode=USAGE
-            )
         file = options.get("file", "-")
         if file != "-" and (not Path(file).exists() or Path(file).is_dir()):
             what = "is a directory" if Path(file).is_dir() else "is not there"

@@ -2,6 +2,7 @@
 
 import random
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from ops.load import Loaded, intake, job, upsert
 from ops.load.reading import open_reader
 from ops.models import Changeset, Reject, Run
 from tests.ops.crashing import ground
+from tests.ops.shop import ended, manage
 from tests.shelf.models import Good, Hit
 
 ROWS = 240
@@ -88,15 +90,16 @@ def is_done() -> bool:
     return Run.objects.filter(state=Run.State.DONE).exists()
 
 
-def load(file: Path, **more: Any) -> Loaded:
-    return upsert(Good, file, on=["sku"], options=OPTIONS, **more)
+def load(file: Path, options: Options = OPTIONS) -> Loaded:
+    return upsert(Good, file, on=["sku"], options=options)
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("seed", [1, 2, 3, 4])
-def test_kills_at_random_commits(file: Path, small: None, seed: int) -> None:
+@pytest.mark.parametrize(("seed", "window"), [(1, None), (2, None), (3, 60), (4, 25)])
+def test_kills_at_random_commits(file: Path, small: None, seed: int, window: int | None) -> None:
+    options = replace(OPTIONS, window=window)
     before()
-    load(file)
+    load(file, options)
     clean = outcome()
     assert clean[2]["rejected"] > 10
     assert min(clean[2].values()) > 0
@@ -105,7 +108,7 @@ def test_kills_at_random_commits(file: Path, small: None, seed: int) -> None:
     kills = 0
     while not is_done():
         kill = Kill(chance.randint(1, 15), chance.choice(["before", "after"]))
-        kills += killed(kill, "default", lambda: load(file) and None)
+        kills += killed(kill, "default", lambda: load(file, options) and None)
         assert Good.objects.count() >= ROWS // 3
     assert kills >= 8
     assert outcome() == clean
@@ -166,6 +169,26 @@ def test_a_stream_is_read_anew_until_it_is_staged_and_never_again(file: Path, sm
 
 
 @pytest.mark.django_db(transaction=True)
+def test_workers_share_a_load(tmp_path: Path) -> None:
+    path = tmp_path / "goods.csv"
+    path.write_text("sku,stock\n" + "".join(f"s{i:05},{-1 if i % 500 == 7 else i}\n" for i in range(6_000)))
+    with connection.cursor() as cursor:
+        cursor.execute(HANDS)
+        try:
+            words = ("upsert", "shelf.Good", str(path), "--on", "sku", "--no-input", "--batch-size", "50")
+            code, out, err = ended(manage(*words, "--workers", "2"))
+            cursor.execute("SELECT count(DISTINCT pid) FROM hands")
+            assert (code, cursor.fetchone()) == (0, (2,)), out + err
+        finally:
+            cursor.execute("DROP FUNCTION see_hand, small_windows CASCADE; DROP TABLE hands")
+    run = Run.objects.get()
+    assert (run.result["inserted"], run.result["rejected"], run.result["lines"]) == (5_988, 12, 6_000)
+    assert sum(one.rows for one in run.changesets.all()) == 5_988 == Good.objects.count()
+    assert run.changesets.values("window").distinct().count() == 60
+    assert sum(Good.objects.values_list("stock", flat=True)) == sum(i for i in range(6_000) if i % 500 != 7)
+
+
+@pytest.mark.django_db(transaction=True)
 def test_a_file_that_changes_while_it_is_read_is_refused(file: Path, small: None) -> None:
     for commit in range(3, 15):
         Run.objects.all().delete()
@@ -180,6 +203,25 @@ def test_a_file_that_changes_while_it_is_read_is_refused(file: Path, small: None
     assert load(file).inserted > ROWS // 2
 
 
+# No option of the command makes windows so small that a test's few rows give each hand several.
+HANDS = """
+CREATE TABLE hands (pid integer);
+CREATE FUNCTION see_hand() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO hands VALUES (pg_backend_pid());
+    PERFORM pg_sleep(0.05);
+    RETURN NEW;
+END$$;
+CREATE TRIGGER see_hand BEFORE INSERT ON ops_changeset FOR EACH ROW EXECUTE FUNCTION see_hand();
+CREATE FUNCTION small_windows() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.cursor = jsonb_set(NEW.cursor, '{rows}', '100');
+    RETURN NEW;
+END$$;
+CREATE TRIGGER small_windows BEFORE UPDATE ON ops_run FOR EACH ROW
+WHEN (new.cursor ? 'most' AND NOT old.cursor ? 'most') EXECUTE FUNCTION small_windows()
+"""
+
 CRASHED = """
 SELECT r.state, r.result ->> 'inserted', r.result ->> 'rejected',
     (SELECT count(*) FROM shelf_good), (SELECT sum(stock) FROM shelf_good),
@@ -188,10 +230,11 @@ FROM ops_run AS r
 """
 
 
-def test_a_crash_of_the_server_that_empties_the_staging_is_noticed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.soak)])
+def test_a_crash_of_the_server_that_empties_the_staging_is_noticed(tmp_path: Path, workers: str) -> None:
     path = tmp_path / "goods.csv"
     path.write_text("sku,stock\n" + "".join(f"s{i:04},{'x' if i % 100 == 0 else i}\n" for i in range(3_000)))
-    words = ("upsert", "shelf.Good", str(path), "--on", "sku", "--no-input", "--batch-size", "50")
+    words = ("upsert", "shelf.Good", str(path), "--on", "sku", "--no-input", "--batch-size", "50", "--workers", workers)
     with ground(1) as made:
         made.ask(
             "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS "

@@ -162,6 +162,15 @@ def ours(path: Path, rows: int, size: int) -> None:
     assert loaded.rejected == loaded.merged == 0
 
 
+def ours_two(path: Path, rows: int, size: int) -> None:
+    """Setwise with two workers."""
+    from ops.engine.lifecycle import Options
+    from ops.load import upsert
+
+    loaded = upsert(Use, path, on=["digest"], options=Options(workers=2))
+    assert loaded.rejected == loaded.merged == 0
+
+
 def ours_again(path: Path, rows: int, size: int) -> None:
     """Setwise: the same file once more, which changes nothing."""
     from ops.load import upsert
@@ -173,8 +182,8 @@ def ours_again(path: Path, rows: int, size: int) -> None:
 
 
 CONTENDERS: dict[str, Callable[[Path, int, int], None]] = {
-    "bulk_create": bulk_create, "pgbulk": pgbulk, "psqlextra": psqlextra, "one_by_one": one_by_one, "ours": ours,
-    "ours_again": ours_again,
+    "bulk_create": bulk_create, "pgbulk": pgbulk, "psqlextra": psqlextra, "one_by_one": one_by_one,
+    "ours": ours, "ours_two": ours_two, "ours_again": ours_again,
 }  # fmt: skip
 
 COPIED = f"\\copy s ({NAMES}) FROM '{{path}}' WITH (FORMAT csv, HEADER)"
@@ -219,7 +228,7 @@ def contender(name: str, path: Path, rows: int, size: int) -> tuple[float, float
 def report(repeat: int, rows: int, *, quick: bool) -> None:
     """Run the contenders, the quick ones interleaved; print medians and ratios."""
     path = fill(rows)
-    plain, ordered, batched, mine, peak = [], [], [], [], 0.0
+    plain, ordered, batched, mine, two, peak = [], [], [], [], [], 0.0
     for _ in range(repeat):
         plain.append(by_hand(path))
         ordered.append(by_hand(path, order=" ORDER BY digest"))
@@ -227,12 +236,15 @@ def report(repeat: int, rows: int, *, quick: bool) -> None:
         seconds, peak, _ = contender("ours", path, rows, 0)
         assert proof() == rows
         mine.append(seconds)
+        two.append(contender("ours_two", path, rows, 0)[0])
+        assert proof() == rows
     limit, own = statistics.median(plain), statistics.median(mine)
     cells = [
         ("psql: copy, then one INSERT .. ON CONFLICT", limit, None),
         ("psql: the same, sorted by the key", statistics.median(ordered), None),
         ("psql: sorted, in batches of 50,000 (the limit)", statistics.median(batched), None),
         ("Setwise, the whole program", own, peak),
+        ("Setwise, --workers 2", statistics.median(two), None),
     ]
     if not quick:
         cells += peers(path, rows)

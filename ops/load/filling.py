@@ -41,26 +41,29 @@ class Filling(Road):
 
     def _reject(self, rules: Sequence[Rule], rows: Composable) -> Composable:
         """Return the INSERT of rejects: the first rule that a record breaks is the reason of it."""
-        cases = SQL(" ").join(
-            SQL("WHEN {} THEN {}").format(rule.condition, Literal(number)) for number, rule in enumerate(rules)
-        )
-        known = comma(
-            [
-                SQL("({}, {}, {}::integer, {})").format(
-                    Literal(number),
-                    literal(rule.source),
-                    Literal(None if rule.place is None else rule.place + 1),
-                    literal(rule.reason),
-                )
-                for number, rule in enumerate(rules)
-            ]
-        )
+        cases: list[Composable] = []
+        known: list[Composable] = []
+
+        def code_of(rule: Rule, reason: str) -> Composable:
+            place = Literal(None if rule.place is None else rule.place + 1)
+            number = Literal(len(known))
+            known.append(SQL("({}, {}, {}::integer, {})").format(number, literal(rule.source), place, literal(reason)))
+            return number
+
+        for rule in rules:
+            code = code_of(rule, rule.reason)
+            if rule.narrower:
+                # Within, so that the costly condition is tried once.
+                condition, reason = rule.narrower
+                code = SQL("CASE WHEN {} THEN {} ELSE {} END").format(condition, code_of(rule, reason), code)
+            cases.append(SQL("WHEN {} THEN {}").format(rule.condition, code))
         return SQL(
             'INSERT INTO ops_reject (run_id, found, line, "column", value, reason, fields) '
             "SELECT %(run)s, 'judged', q.ops_line, v.source, left(q.fields[v.place], {}), v.reason, q.fields "
-            "FROM (SELECT s.ops_line, {} AS fields, CASE {} END AS code FROM {}) AS q "
+            "FROM (SELECT * FROM (SELECT s.ops_line, {} AS fields, CASE {} END AS code FROM {}) AS p "
+            "WHERE p.code IS NOT NULL OFFSET 0) AS q "
             "INNER JOIN (VALUES {}) AS v (code, source, place, reason) ON v.code = q.code"
-        ).format(Literal(SHOWN), self._fields(), cases, rows, known)
+        ).format(Literal(SHOWN), self._fields(), SQL(" ").join(cases), rows, comma(known))
 
     # The merge table
 

@@ -332,7 +332,8 @@ def one_row(times: int = 3_000) -> None:
         f"ON CONFLICT (digest) DO UPDATE SET {SETS} RETURNING id, xmax = 0"
     )
     fill(2_000)
-    with psycopg2.connect(dbname=connection.settings_dict["NAME"], **known) as opened:
+    opened = psycopg2.connect(dbname=connection.settings_dict["NAME"], **known)
+    try:
         opened.autocommit = True
         cursor = opened.cursor()
         rows = [
@@ -354,6 +355,8 @@ def one_row(times: int = 3_000) -> None:
             upsert_one(Use, dict(zip(COLUMNS, row, strict=True)), on=["digest"])
             taken["hand"].append(middle - start)
             taken["ours"].append(time.perf_counter() - middle)
+    finally:
+        opened.close()
     hand, ours_ = (statistics.median(taken[name]) * 1e6 for name in ("hand", "ours"))
     print(f"One row: {ours_:.0f} us, by hand {hand:.0f} us: {ours_ / hand:.2f} x.", flush=True)
 

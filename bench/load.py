@@ -352,7 +352,7 @@ def one_row(times: int = 3_000) -> None:
             cursor.execute(statement, row)
             cursor.fetchone()
             middle = time.perf_counter()
-            upsert_one(Use, dict(zip(COLUMNS, row, strict=True)), on=["digest"])
+            upsert_one(Use, {**dict(zip(COLUMNS, row, strict=True)), "hits": -row[2]}, on=["digest"])
             taken["hand"].append(middle - start)
             taken["ours"].append(time.perf_counter() - middle)
     finally:

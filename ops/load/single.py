@@ -22,6 +22,8 @@ from ops.load.resolving import Resolver
 @dataclass(frozen=True)
 class _One:
     statement: str
+    look: str
+    """What finds the key of a row that was there already and equal."""
     fields: tuple["Field[Any, Any]", ...]
 
 
@@ -29,24 +31,30 @@ class _Row(Merging):
     """The statement for one row, of the same parts as that of a load."""
 
     def one_row(self) -> Composable:
-        values: list[Composable] = [
-            SQL("%(v{})s::{}").format(SQL(str(place)), cast(self.spec.table.columns[name]))
-            for name, place in self.spec.fed.items()
-        ]
+        values = self._given()
         values += [self.inserted_value(name) for name in self.spec.inserted]
         # From 18 on officially; before, a row that was updated has the mark of its lock.
         new = "old.{} IS NULL" if self.returns_old else "target.xmax = 0"
         returned = comma([SQL(f"({new})").format(self.keys[0]), *self._key("new" if self.returns_old else "target")])
-        given = [SQL("{} AS {}").format(value, ident(name)) for value, name in zip(values, self.spec.fed, strict=False)]
+        return SQL("INSERT INTO {} AS target {} VALUES ({}) ON CONFLICT {} {} RETURNING {}").format(
+            self.target, self._columns(), comma(values), self._conflict(), self._update(), returned
+        )
+
+    def look(self) -> Composable:
+        """Return the statement that finds the key of the row that has the given one's."""
+        given = [
+            SQL("{} AS {}").format(value, ident(name)) for value, name in zip(self._given(), self.spec.fed, strict=True)
+        ]
         loaded = self.with_keys(self.with_defaults(SQL("(SELECT {})").format(comma(given))), "excluded")
-        return SQL(
-            "WITH written AS (INSERT INTO {} AS target {} VALUES ({}) ON CONFLICT {} {} RETURNING {}), "
-            "present AS (SELECT NULL::boolean, {} FROM {} INNER JOIN {} ON {} "
-            "WHERE NOT EXISTS (SELECT 1 FROM written)) SELECT * FROM written UNION ALL SELECT * FROM present"
-        ).format(
-            self.target, self._columns(), comma(values), self._conflict(), self._update(), returned,
-            comma(self._key("target")), loaded, self._target(), self._same_key(),
-        )  # fmt: skip
+        return SQL("SELECT NULL::boolean, {} FROM {} INNER JOIN {} ON {}").format(
+            comma(self._key("target")), loaded, self._target(), self._same_key()
+        )
+
+    def _given(self) -> list[Composable]:
+        return [
+            SQL("%(v{})s::{}").format(SQL(str(place)), cast(self.spec.table.columns[name]))
+            for name, place in self.spec.fed.items()
+        ]
 
     @property
     def returns_old(self) -> bool:
@@ -79,8 +87,8 @@ def _compiled(
     row.version = connection.pg_version
     by_column = {one.column: one for one in spec.model._meta.local_concrete_fields}
     with connection.cursor() as cursor:
-        statement = row.one_row().as_string(cursor.cursor)
-    return _One(statement, tuple(by_column[name] for name in spec.fed))
+        statement, look = (one.as_string(cursor.cursor) for one in (row.one_row(), row.look()))
+    return _One(statement, look, tuple(by_column[name] for name in spec.fed))
 
 
 def upsert_one(
@@ -95,8 +103,8 @@ def upsert_one(
 ) -> tuple[str, Any]:
     """Insert one row, or update the one that has its key, in one round trip; return what was done and its primary key.
 
-    `values` are by field. What was done is "inserted", "updated" or "unchanged". A row that another session is just
-    committing, and that equals this one, is unchanged and has the key None. The other arguments are those of `upsert`.
+    `values` are by field. What was done is "inserted", "updated" or "unchanged"; the key of an unchanged row takes a
+    second look, and is None where the row is gone by then. The other arguments are those of `upsert`.
     Raises BadParameters for what no statement can be made of, and Django's database errors.
     """
     one = _compiled(
@@ -116,6 +124,9 @@ def upsert_one(
     with connection.cursor() as cursor:
         cursor.execute(one.statement, given)
         found = cursor.fetchone()
+        if found is None:
+            cursor.execute(one.look, given)
+            found = cursor.fetchone()
     if found is None:
         return "unchanged", None
     state = {True: "inserted", False: "updated", None: "unchanged"}[found[0]]

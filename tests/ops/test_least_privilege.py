@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg2
 import pytest
@@ -172,6 +173,23 @@ def test_it_carries_out_jobs_with_a_statement_of_their_own_and_backfills() -> No
     assert rows(DATABASE, "SELECT count(*) FROM shelf_counter WHERE email = lower(email)") == [(2001,)]
     found = json.loads(did("jobs", "--json"))["jobs"]
     assert [one["last_run"]["state"] for one in found if one["last_run"]] == ["done", "done"]
+
+
+def test_it_loads_and_takes_a_load_back(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "other-projects.md").read_text(encoding="utf-8")
+    (grant,) = re.findall(r"`(GRANT SELECT, INSERT, UPDATE, DELETE ON stock_item TO shop_jobs)`", text)
+    rows(DATABASE, grant.replace("stock_item", "shelf_hit").replace("shop_jobs", ROLE))
+    rows(DATABASE, "INSERT INTO shelf_hit (digest, count) VALUES ('d1', 7)")
+    path = tmp_path / "hits.csv"
+    path.write_text("digest,count\n" + "".join(f"d{i},{i}\n" for i in range(500)) + "bad,x\n")
+    said = did("upsert", "shelf.Hit", str(path), "--no-input", "--verify", "--batch-size", "100", "--workers", "2")
+    assert "499 inserted, 1 updated, 0 unchanged, 0 merged, 1 rejected. Compared again: 0 rows differ." in said
+    run = newest()
+    assert "no whole number" in did("runs", "rejects", str(run))
+    assert rows(DATABASE, "SELECT count(*) FROM pg_class WHERE relname ~ '^ops_(stage|merge)_'") == [(0,)]
+    assert "500 rows set back" in did("runs", "revert", str(run), "--no-input")
+    assert rows(DATABASE, "SELECT digest, count FROM shelf_hit") == [("d1", 7)]
+    rows(DATABASE, "TRUNCATE shelf_hit")
 
 
 def test_it_pauses_retunes_and_resumes() -> None:

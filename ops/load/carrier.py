@@ -111,7 +111,7 @@ class LoadCarrier(Carrier):
             rows = judging.judge()
             counts = judging.counts(self.cursor, rows)
             digested = [one.name for one in self.intake.spec().table.columns.values() if not one.generated]
-            cursor = {**self.cursor, "phase": "merge", "rows_": rows, "counts": counts, "digested": digested}
+            cursor = {**self.cursor, "phase": "merge", "merge_rows": rows, "counts": counts, "digested": digested}
             lost = cursor.pop("lost", False)
             advance(self.session, self.run, cursor=cursor)
             if lost:
@@ -130,7 +130,7 @@ class LoadCarrier(Carrier):
 
     def _is_filled(self) -> bool:
         """Tell whether the merge table is as it was; a crash of the server empties it, for it is not logged."""
-        rows = int(self.cursor["rows_"])
+        rows = int(self.cursor["merge_rows"])
         road = self.intake.road()
         with transaction.atomic(using=self.session.alias):
             found = self.session.execute("ops/find_staging.sql", {"load": self.run.pk})[0][0]
@@ -171,7 +171,7 @@ class LoadCarrier(Carrier):
         with self.session.transaction(lock_timeout=self.options.lock_timeout, statement_timeout=0, snapshot=True):
             new, changed, *columns = self.session.execute(road.totals())[0]
             found.inserted, found.updated = new, changed if spec.policy != "keep" else 0
-            found.unchanged = int(self.cursor["rows_"]) - found.inserted - found.updated
+            found.unchanged = int(self.cursor["merge_rows"]) - found.inserted - found.updated
             found.differing = {one.field: rows for one, rows in zip(road.differing(), columns, strict=True) if rows}
             found.samples = self._samples(new, changed)
         reasons = self.session.execute("ops/count_rejects.sql", {"run": self.run.pk})
@@ -193,7 +193,7 @@ class LoadCarrier(Carrier):
             most = NEW_SAMPLES if is_new else SAMPLES
             rows = self.session.execute(road.samples(most, LOOKED_AT, new=is_new)) if many else []
             if many and not rows:
-                rows = self.session.execute(road.samples(most, int(self.cursor["rows_"]), new=is_new))
+                rows = self.session.execute(road.samples(most, int(self.cursor["merge_rows"]), new=is_new))
             for line, key, before, after in rows:
                 values = {
                     fields[name]: {"old": "***" if name in hidden else old, "new": "***" if name in hidden else text}
@@ -228,7 +228,7 @@ class LoadCarrier(Carrier):
             raise Declined(f"Declined: run {run.pk} changed nothing.")
         advance(self.session, run, consent=True)
         self._create_parents()
-        rows = int(self.cursor["rows_"])
+        rows = int(self.cursor["merge_rows"])
         opening = {"after": None, "number": 0, "rows": self._window_of(rows), "most": None}
         advance(self.session, run, cursor={**self.cursor, **opening}, high_water=self.writing().place(rows))
 
@@ -282,7 +282,7 @@ class LoadCarrier(Carrier):
                 self.session.execute("ops/settle_merge.sql", {"load": self.run.pk})
                 event(self.session, self.run, "made", f"{made} rows that natural keys name; a revert leaves them")
                 rows = self.session.execute(road.count_merge())[0][0]
-                advance(self.session, self.run, cursor={**self.cursor, "rows_": rows})
+                advance(self.session, self.run, cursor={**self.cursor, "merge_rows": rows})
 
     # The merge
 
@@ -303,7 +303,7 @@ class LoadCarrier(Carrier):
             self.session,
             self.intake.road(),
             self.run.pk,
-            fresh=not spec.adds and self.found.unchanged > FRESH * int(self.cursor["rows_"]),
+            fresh=not spec.adds and self.found.unchanged > FRESH * int(self.cursor["merge_rows"]),
             whole=spec.refers_to_itself,
             strict=self.params["strict"],
             words=messages(self.intake.road()),
@@ -311,7 +311,7 @@ class LoadCarrier(Carrier):
         )
 
     def _merge(self) -> None:
-        if not int(self.cursor["rows_"]):
+        if not int(self.cursor["merge_rows"]):
             return
         try:
             self.write(self.found)
@@ -330,7 +330,7 @@ class LoadCarrier(Carrier):
         found.reasons = [{"reason": reason, "records": many, "line": line} for reason, many, line in reasons]
         found.rejected = sum(many for _, many, _ in reasons)
         late = found.rejected - counts["rejected"]
-        found.unchanged = int(self.cursor["rows_"]) - found.inserted - found.updated - late
+        found.unchanged = int(self.cursor["merge_rows"]) - found.inserted - found.updated - late
         found.looked_at, found.changes = found.lines, found.inserted + found.updated
         advance(self.session, self.run, result={**found.counts(), "digest": self.cursor["digest"]})
 

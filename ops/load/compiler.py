@@ -169,7 +169,7 @@ class Road(Shape):
         if column.base in WHOLE:
             narrower = SQL("{} ~ '^\\s*[-+]?\\d+\\s*$'").format(text), f"out of range of {column.kind}"
         elif column.base == "numeric":
-            outside = SQL("{} ~ '^\\s*[-+]?[0-9.]+\\s*$' AND NOT {}").format(text, self._invalid(text, "numeric"))
+            outside = SQL("{} !~* 'n' AND NOT {}").format(text, self._invalid(text, "numeric"))
             narrower = outside, f"out of range of {column.kind}"
             # NaN and infinity: no other number has an n.
             invalid = SQL("({0} OR strpos({1}, 'n') > 0 OR strpos({1}, 'N') > 0)").format(invalid, text)

@@ -1,6 +1,7 @@
 """Read a load's source into its staging table, piece by piece, each committed with how far the source is read."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -121,21 +122,18 @@ class Intake:
         phase = self.cursor.get("phase")
         if phase in ("staged", "merge"):
             return
-        reader = self._reader()
-        if phase is None:
-            self._begin(reader)
-        elif self.cursor["names"] != list(reader.names) or self.cursor["source"] != self._identity():
-            raise Unusable(
-                f"{self.run.params['file']} has changed since run {self.run.pk} began to read it: start the same "
-                "command again, which reads it from the beginning."
-            )
-        elif self.cursor["staged"] > self.cursor["bad"] and not self._is_there():
-            self._restart()
-        try:
+        with closing(self._reader()) as reader:
+            if phase is None:
+                self._begin(reader)
+            elif self.cursor["names"] != list(reader.names) or self.cursor["source"] != self._identity():
+                raise Unusable(
+                    f"{self.run.params['file']} has changed since run {self.run.pk} began to read it: start the same "
+                    "command again, which reads it from the beginning."
+                )
+            elif self.cursor["staged"] > self.cursor["bad"] and not self._is_there():
+                self._restart()
             self._select(reader)
             self._copy(reader)
-        finally:
-            reader.close()
 
     def _select(self, reader: Reader) -> None:
         """Tell the reader which columns are wanted, and what their values are to be."""

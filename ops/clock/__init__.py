@@ -63,3 +63,24 @@ def parse_instant(text: str) -> datetime:
     if local.replace(fold=1).utcoffset() != local.replace(fold=0).utcoffset():
         raise ValueError(f"{text!r} happens twice in {zone().key}; give an offset.")
     return local.astimezone(UTC)
+
+
+# Last, as they need nothing above but at run time.
+from ops.clock.converting import CronRefused, convert, convert_cron_hour  # noqa: E402 - what the package offers
+from ops.clock.cron import Crontab, next_firings  # noqa: E402 - the same
+from ops.clock.zones import read_zone  # noqa: E402 - the same
+
+__all__ = [
+    "CronRefused",
+    "Crontab",
+    "convert",
+    "convert_cron_hour",
+    "monotonic",
+    "next_firings",
+    "now",
+    "parse_instant",
+    "pause",
+    "read_zone",
+    "shown",
+    "zone",
+]

@@ -21,3 +21,29 @@ def start_embedded(**kwargs: Any) -> None:
 
     if settings.EMBEDDED is not None:
         settings.EMBEDDED.ensure()
+
+
+@signals.setup_logging.connect
+def log_as_settings_say(loglevel: int | str | None = None, **kwargs: Any) -> None:
+    """Keep Celery from logging in its own way: LOGGING of the settings holds for worker and beat, too."""
+    from django.conf import settings
+    from django.utils.log import configure_logging
+
+    from ops import logs
+
+    configure_logging(settings.LOGGING_CONFIG, settings.LOGGING)
+    logs.serve(loglevel or "INFO")
+
+
+@signals.celeryd_init.connect
+@signals.beat_init.connect
+def refuse_wrong_instants(**kwargs: Any) -> None:
+    """End with one sentence where schedules would run at wrong instants: Celery throws Django's checks away."""
+    from django.core.exceptions import ImproperlyConfigured
+
+    from ops.doctor.settings import must_be_right
+
+    try:
+        must_be_right(app)
+    except ImproperlyConfigured as exc:
+        raise SystemExit(str(exc)) from exc

@@ -1,3 +1,28 @@
-"""Schedules: declarations only, which are compared with the stored ones and made so."""
+"""Schedules: declarations only, which `manage.py sync_schedules` compares with the stored ones and makes so."""
 
-SCHEDULES: tuple[object, ...] = ()
+from datetime import timedelta
+
+from ops.clock.schedules import Schedule
+
+SCHEDULES = (
+    # Everything, each night: what no mark names, such as a price that was edited past the triggers, is put right, too.
+    Schedule(
+        name="reprice-nightly",
+        job="billing.reprice",
+        cron="0 1 * * *",
+        zone="Asia/Seoul",
+        queue="slow",
+        missed="once",
+        deadline=timedelta(hours=6),
+    ),
+    # What is marked, each minute; one that comes late is not made up for, as the next takes its marks.
+    Schedule(
+        name="reprice-marked",
+        job="billing.reprice",
+        params={"dirty": True},
+        every=timedelta(minutes=1),
+        queue="fast",
+        missed="skip",
+        deadline=timedelta(seconds=50),
+    ),
+)

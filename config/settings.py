@@ -13,8 +13,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import dj_database_url
 from environs import Env, EnvError
+from kombu import Exchange, Queue
 
 from config.embedded import Home
+from ops import logs
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 T = TypeVar("T")
@@ -146,6 +148,8 @@ INSTALLED_APPS = [
     "billing",
 ]
 MIDDLEWARE = [
+    # Answers probes, which come by plain HTTP under any host name, before the others look at that.
+    "ops.web.health.Probes",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -238,22 +242,58 @@ else:
 CACHES = {"default": {"BACKEND": _cache_class, "LOCATION": _cache_url, "KEY_PREFIX": "setwise"}}
 
 # Celery. A message only nudges: the run in the database says what to do, so a late, lost or doubled one does no harm.
+# Django's zone and beat's are one, written out: django-celery-beat takes UTC where this is no plain text.
 CELERY_TIMEZONE = str(TIME_ZONE)
 CELERY_ENABLE_UTC = True
-CELERY_TASK_ACKS_LATE = True
-CELERY_TASK_REJECT_ON_WORKER_LOST = True
-CELERY_TASK_TRACK_STARTED = True
+DJANGO_CELERY_BEAT_TZ_AWARE = True
+# By duration and urgency: each has workers of its own in the Procfile, so that a long run keeps no short one waiting.
+SETWISE_QUEUES = ("fast", "slow")
 CELERY_TASK_DEFAULT_QUEUE = "fast"
+CELERY_TASK_CREATE_MISSING_QUEUES = False
+CELERY_TASK_QUEUES = [Queue(name, Exchange(name), routing_key=name) for name in SETWISE_QUEUES]
+# A message is acknowledged when its task has ended, and a worker takes as many as it has hands.
+CELERY_TASK_ACKS_LATE = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
+# A task whose process was killed is sent again, three times at most (tasks.py), so that a poison pill does not loop.
+CELERY_TASK_RETRY_ON_WORKER_LOST = True
+# A run that takes longer than SETWISE_TASK_SECONDS stops after its batch and goes on in a next message. Soft and hard
+# limit are for what does not stop: a plan that reads for long, a lock. All in seconds.
+SETWISE_TASK_SECONDS = 240
+CELERY_TASK_SOFT_TIME_LIMIT = 900
+CELERY_TASK_TIME_LIMIT = 1_200
+# Redis hands out again what was not acknowledged for this long: above twice the hard limit, or it is done twice.
+_visibility = 3_000
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": _visibility,
+    "global_keyprefix": "setwise:",
+    "health_check_interval": 25,
+    "socket_keepalive": True,
+}
+CELERY_TASK_TRACK_STARTED = True
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
+# Children are replaced, so that what they leak does not grow; a worker that is told to stop gets a batch's time.
+CELERY_WORKER_MAX_TASKS_PER_CHILD = 1_000
+CELERY_WORKER_MAX_MEMORY_PER_CHILD = 400_000
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 60.0
+CELERY_WORKER_ENABLE_SOFT_SHUTDOWN_ON_IDLE = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+# A broker that restarts is waited for: by a worker for ever, by who sends for about half a minute.
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-# An unacknowledged message comes back after this many seconds; longer than any batch, shorter than a night.
-CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600}
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_TASK_PUBLISH_RETRY = True
+CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 20, "interval_start": 0.1, "interval_step": 0.2, "interval_max": 2}
 CELERY_RESULT_BACKEND = "django-db"
 CELERY_RESULT_EXTENDED = True
-CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
-DJANGO_CELERY_BEAT_TZ_AWARE = True
+# Seconds; beat's celery.backend_cleanup deletes what is older, every night.
+CELERY_RESULT_EXPIRES = 30 * 24 * 3_600
+# Rows of others' tasks are not caught up hours later; a schedule of ours says itself how late it may be.
+CELERY_BEAT_CRON_STARTING_DEADLINE = 300
+CELERY_BEAT_SCHEDULER = "ops.clock.beat:SlotScheduler"
+# What beat has sent is in the database before the next is sent.
+CELERY_BEAT_SYNC_EVERY = 1
+# So that `manage.py doctor` can tell whether no beat is at work, or two.
+CELERY_BEAT_ENABLE_REMOTE_CONTROL = True
+SETWISE_SCHEDULES = "config.schedules.SCHEDULES"
 
 # HTTPS: on unless this is a development machine. "proxy" believes X-Forwarded-Proto, so the proxy must set it.
 _https = _read("SETWISE_HTTPS", _choice("1", "0", "proxy"), "0" if _embedded_name else "1", "1, 0 or proxy")
@@ -262,3 +302,11 @@ SECURE_HSTS_SECONDS = 31_536_000 if _https != "0" else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = _https != "0"
 if _https == "proxy":
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+# Logs go to stderr: as JSON, a line each, where no terminal is. ops/logs.py says what is in them.
+LOG_FORMAT = _read(
+    "LOG_FORMAT", _choice("json", "text"), "text" if sys.stderr and sys.stderr.isatty() else "json", "json or text"
+)
+LOGGING = logs.configuration(as_json=LOG_FORMAT == "json")
+# Who asks for /metrics says this as its bearer token; without one only the admin's staff may look.
+SETWISE_METRICS_TOKEN = _read("METRICS_TOKEN", str, "", "a long random text")

@@ -1,13 +1,14 @@
-"""URLs: the admin, and the way to it."""
+"""URLs: the admin, the way to it, and what monitors ask."""
 
 from django.contrib import admin
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 
 admin.site.site_header = admin.site.site_title = "Setwise"
 admin.site.index_title = "Billing and operations"
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("", include("ops.web.urls")),
     path("admin/", admin.site.urls),
     path("", RedirectView.as_view(pattern_name="admin:index")),
 ]

@@ -1,12 +1,15 @@
 """The engine's records in Django's admin: to read, except that a hold may be deleted, which lifts it.
 
-Also what every list of the project is made of: lists that stay quick with a million rows.
+Those of schedules are in admin_schedules.py. Also what every list of the project is made of: lists that stay quick
+with a million rows.
 """
 
 from collections.abc import Callable
 from typing import Any
 
+from django.apps import apps
 from django.contrib import admin, messages
+from django.contrib.admin.utils import quote
 from django.core.paginator import Paginator
 from django.db import IntegrityError
 from django.db.models import F, Func, IntegerField, Model, QuerySet
@@ -19,7 +22,7 @@ from django.utils.safestring import SafeString
 from ops import clock
 from ops.engine import owner, registry
 from ops.management import display
-from ops.models import Anomaly, Changeset, Hold, Reject, Run, RunEvent, Source, Window
+from ops.models import Anomaly, Changeset, Hold, Reject, Run, RunEvent, Schedule, Source, Window
 
 COUNTED = 10_000
 """As many rows a list counts and leads to; who wants an older one searches for it."""
@@ -158,14 +161,28 @@ class WindowInline(ReadOnlyInline):
         return Window.objects.filter(done=False).order_by("number")
 
 
+class ScheduleFilter(admin.SimpleListFilter):
+    """Runs of one schedule; the names come from the schedules, for to ask a million runs takes long."""
+
+    title = parameter_name = "schedule"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(name, name) for name in Schedule.objects.order_by("name").values_list("name", flat=True)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(schedule=self.value(), slot__isnull=False) if self.value() else queryset
+
+
 @admin.register(Run)
 class RunAdmin(ReadOnlyAdmin):
+    due = instant("slot", "due")
+    sent = instant("sent_at", "last message")
     opened = instant("created_at", "opened")
     finished = instant("finished_at", "finished")
     heartbeat = instant("heartbeat_at", "last heartbeat")
     counted = instant("as_of")
-    list_display = ("id", "job", "verb", "state", "rows_changed", "started_by", "opened")
-    list_filter = ("verb", "state")
+    list_display = ("id", "job", "verb", "state", "rows_changed", "started_by", "opened", "schedule", "due", "queue")
+    list_filter = ("verb", "state", ScheduleFilter)
     search_fields = ("^job",)
     search_help_text = "The beginning of a job's name"
     fieldsets = (
@@ -188,6 +205,7 @@ class RunAdmin(ReadOnlyAdmin):
         ),
         ("Plan", {"fields": ("plan_text",)}),
         ("Who and when", {"fields": ("started_by", "started_from", "opened", "finished", "heartbeat")}),
+        ("Schedule and workers", {"fields": ("its_schedule", "due", "queue", "sent", "its_task")}),
         ("With what", {"fields": ("target", "columns", "params", "counted", "code_version", "sql_digest")}),
         ("How", {"fields": ("batches_take", "workers", "atomic", "consent", "options")}),
     )
@@ -195,6 +213,26 @@ class RunAdmin(ReadOnlyAdmin):
     def get_inlines(self, request: HttpRequest, obj: Run | None) -> Any:
         """Show windows where there are any: a run that has ended has none."""
         return (WindowInline, EventInline) if obj and obj.state in Run.UNFINISHED else (EventInline,)
+
+    @admin.display(description="schedule")
+    def its_schedule(self, run: Run) -> SafeString | str:
+        if not run.schedule:
+            return "-"
+        url = reverse("admin:ops_schedule_change", args=[quote(run.schedule)])
+        return format_html('<a href="{}">{}</a>', url, run.schedule)
+
+    @admin.display(description="Celery task")
+    def its_task(self, run: Run) -> SafeString | str:
+        """Lead to the task's result, where django-celery-results keeps one."""
+        if not run.task_id:
+            return "-"
+        if apps.is_installed("django_celery_results"):
+            results = apps.get_model("django_celery_results", "TaskResult").objects.using(run.alias)
+            result = results.filter(task_id=run.task_id).only("pk", "status").first()
+            if result is not None:
+                url = reverse("admin:django_celery_results_taskresult_change", args=[result.pk])
+                return format_html('<a href="{}">{}</a> ({})', url, run.task_id, result.status)
+        return run.task_id
 
     @admin.display(description="wish")
     def wished(self, run: Run) -> str:
@@ -332,3 +370,7 @@ class AnomalyAdmin(ReadOnlyAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         # As Django decides it, by the user's permissions.
         return admin.ModelAdmin.has_delete_permission(self, request, obj)
+
+
+# Last, since its lists are made of what is above; the admin looks for this module only.
+from ops import admin_schedules  # noqa: E402, F401 - registers them

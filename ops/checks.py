@@ -1,15 +1,18 @@
 """System checks: what in a host project keeps ops from working, or ops something of the host's, found beforehand.
 
+What the doctor finds without a server is a check, too, by its own code: what makes instants wrong before every command,
+what loses messages with `check --deploy`.
+
 Those of a database run with `manage.py check --database default` and before `migrate`; they connect, and fail where the
 server can't be reached, as all of Django's do. The others run before every command.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from django.apps import AppConfig, apps
-from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004 - Django's name for it
+from django.core.checks import CheckMessage, Error, Info, Tags, Warning, register  # noqa: A004 - Django's name for it
 from django.core.management import find_commands, get_commands
 from django.db import DEFAULT_DB_ALIAS, connections, router
 from django.db.backends.dummy.base import DatabaseWrapper as Unset
@@ -17,6 +20,8 @@ from django.db.backends.postgresql.psycopg_any import is_psycopg3
 from django.db.migrations import CreateModel, Migration, SeparateDatabaseAndState
 from django.db.migrations.loader import MigrationLoader
 
+from ops.doctor import Finding, settings
+from ops.doctor.catalogue import KNOWN
 from ops.engine.session import Session
 from ops.models import Run
 
@@ -103,6 +108,29 @@ def _no_postgresql(alias: str) -> list[CheckMessage]:
             id="ops.E003",
         )
     ]
+
+
+def _said(found: Iterable[Finding]) -> list[CheckMessage]:
+    """Turn findings into the messages of checks."""
+    kinds = {"error": Error, "warning": Warning, "info": Info}
+    return [
+        kinds[one.severity](f"{one.found} {one.breaks}", hint=f"{one.mends[0].upper()}{one.mends[1:]}.", id=one.id)
+        for one in found
+    ]
+
+
+@register()
+def instants_are_right(**kwargs: Any) -> list[CheckMessage]:
+    """ops.E010 to E017, W010 to W012: what makes beat fire at wrong instants, or keeps messages from being queued."""
+    return _said([*settings.instants(settings.loaded_app()), *settings.declarations()])
+
+
+@register(deploy=True)
+def nothing_is_lost(**kwargs: Any) -> list[CheckMessage]:
+    """ops.W013 to W026: what loses messages, or does them twice."""
+    found = list(settings.losses(settings.loaded_app()))
+    assert all(KNOWN[one.id].deploy for one in found)
+    return _said(found)
 
 
 @register(Tags.database)

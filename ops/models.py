@@ -17,6 +17,7 @@ class Run(models.Model):
         REVERT = "revert", "revert"
 
     class State(models.TextChoices):
+        QUEUED = "queued", "queued"
         RUNNING = "running", "running"
         STOPPED = "stopped", "stopped, resumable"
         PAUSED = "paused", "paused, resumable"
@@ -32,7 +33,7 @@ class Run(models.Model):
         PAUSE = "pause", "pause"
         CANCEL = "cancel", "cancel"
 
-    UNFINISHED = (State.RUNNING, State.STOPPED, State.PAUSED)
+    UNFINISHED = (State.QUEUED, State.RUNNING, State.STOPPED, State.PAUSED)
 
     job = models.CharField(max_length=100)
     verb = models.CharField(max_length=10, choices=Verb)
@@ -46,6 +47,14 @@ class Run(models.Model):
     columns = ArrayField(models.TextField(), default=list)
     reverts = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="reverted_by")
 
+    # The schedule that started it, and the instant at which that was due: a slot has one run, however often one asks.
+    schedule = models.CharField(max_length=200, blank=True, default="", db_default="")
+    slot = models.DateTimeField(null=True)
+    # Where workers carry it: the queue of its messages, when the last was sent, and the Celery task that took it last.
+    queue = models.CharField(max_length=50, blank=True, default="", db_default="")
+    sent_at = models.DateTimeField(null=True)
+    task_id = models.CharField(max_length=100, blank=True, default="", db_default="")
+
     sql_digest = models.CharField(max_length=64)
     # The digest of each statement by name; `Source` has their texts, to go on under them when the files have changed.
     statements = models.JSONField(default=dict)
@@ -53,7 +62,7 @@ class Run(models.Model):
     started_by = models.CharField(max_length=200)
     started_from = models.CharField(max_length=200)
 
-    # How to carry it on, whoever does: guards, limits, verify (see lifecycle.Options).
+    # How to carry it on, whoever does: guards, limits, verify (see engine/options.py).
     options = models.JSONField(default=dict)
     # Somebody said yes to writing, or --no-input: without that nobody else may carry it on.
     consent = models.BooleanField(default=False)
@@ -90,13 +99,18 @@ class Run(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["job", "scope"],
-                condition=Q(state__in=["running", "stopped", "paused"]),
+                condition=Q(state__in=["queued", "running", "stopped", "paused"]),
                 name="ops_run_one_unfinished",
+            ),
+            models.UniqueConstraint(
+                fields=["schedule", "slot"], condition=Q(slot__isnull=False), name="ops_run_one_for_slot"
             ),
         ]
         indexes = [
             models.Index(fields=["job", "-id"], name="ops_run_job"),
             models.Index(fields=["target", "-id"], name="ops_run_target"),
+            # count_ended.sql: what ended since midnight, for /metrics.
+            models.Index(fields=["finished_at"], condition=Q(finished_at__isnull=False), name="ops_run_finished"),
         ]
 
     def __str__(self) -> str:
@@ -269,3 +283,44 @@ class Anomaly(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.key}: {self.count}"
+
+
+class Schedule(models.Model):
+    """How far a schedule's slots are settled, and what was declared and seen of it last.
+
+    The row of django-celery-beat with the same name says when it is due, for there an operator edits it; the
+    declaration in code says what is run.
+    """
+
+    name = models.CharField(max_length=200, primary_key=True)
+    # What sync_schedules wrote into the row of beat; null for a schedule that it did not make.
+    declared = models.JSONField(null=True)
+    # When it was due by what was seen last, as text (see clock/slots.py); '' while it was switched off.
+    rule = models.TextField(blank=True, default="", db_default="")
+    # Slots up to and with this instant are settled: each has its run, or is among those missed.
+    settled_at = models.DateTimeField()
+    seen_at = models.DateTimeField()
+    # When a sweep last sent a message because a slot was overdue.
+    sent_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class MissedSlots(models.Model):
+    """Slots of a schedule that have no run, and why: one row for each stretch."""
+
+    schedule = models.CharField(max_length=200)
+    first = models.DateTimeField()
+    last = models.DateTimeField()
+    count = models.PositiveIntegerField(default=1, db_default=1)
+    reason = models.TextField()
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        verbose_name_plural = "missed slots"
+        constraints = [models.UniqueConstraint(fields=["schedule", "first"], name="ops_missedslots_once")]
+        indexes = [models.Index(fields=["schedule", "-last"], name="ops_missedslots_schedule")]
+
+    def __str__(self) -> str:
+        return f"{self.schedule}: {self.count} missed"

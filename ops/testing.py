@@ -17,7 +17,7 @@ from django.db.models import Field, Model
 from django.db.models.fields.composite import CompositePrimaryKey
 
 from ops import clock
-from ops.engine import control, parameters, registry
+from ops.engine import parameters, registry, sweeping
 from ops.engine import run as engine
 from ops.engine.batches import values_of
 from ops.engine.jobs import Job
@@ -252,7 +252,7 @@ class _Killed:
         self.clean = clean
         # Two windows, so that the commits between windows are killed at, too.
         window = max(1, -(-clean.looked_at // 2))
-        self.options = Options(subject.database, batch_size=batch_size, window=window)
+        self.options = Options(subject.database, batch_size=batch_size, window=window, losses=1_000_000)
         newest = Run.objects.using(subject.database).order_by("-pk").values_list("pk", flat=True).first()
         self.newest = newest or 0
         hidden = parameters.secrets(subject.job.params)
@@ -343,7 +343,7 @@ class _Killed:
                 return
             if subject.job.name not in registry.names():
                 registry.register(type(subject.job))  # in this process, which ends soon
-            for swept in control.sweep(subject.database, self.options):
+            for swept in sweeping.sweep(subject.database, self.options):
                 if swept.job == subject.job.name and swept.outcome != "done":
                     raise AssertionError(f"the sweep of run {swept.run} ended as {swept.outcome}: {swept.message}")
 

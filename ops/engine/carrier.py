@@ -45,6 +45,7 @@ class Carrier:
         self.run = run
         self.options = options
         self.compiler = Batches(job, params, session.connection)
+        self.held = True
 
     @staticmethod
     def shown(session: Session, job: Job, params: Params, *, explain: bool) -> str:
@@ -70,7 +71,8 @@ class Carrier:
                 if estimated is not None:
                     return estimated
             one_window = self.options.window or WINDOW if claimed and self.options.workers == 1 else 0
-            return plan.make(session, self.compiler, values, holds=self.holds(), window=one_window, upto=upto)
+            self.held = self.holds()
+            return plan.make(session, self.compiler, values, holds=self.held, window=one_window, upto=upto)
 
     def stage(self) -> None:
         """Stage what the job's statements read, for a run whose plan was made before."""
@@ -114,7 +116,8 @@ class Carrier:
             raise Stopped(f"Run {run.pk} wrote nothing yet: '{run.calls('resume')}' carries it on.")
         if found.changes and options.confirm and not options.confirm(found):
             raise Declined(f"Declined: run {run.pk} changed nothing.")
-        advance(self.session, run, consent=True)
+        if not run.consent:
+            advance(self.session, run, consent=True)
         self._lift_moot_holds()
         if found.changes and mark:
             most = self._window_rows(found)
@@ -152,7 +155,7 @@ class Carrier:
 
     def _lift_moot_holds(self) -> None:
         """Forget the holds of rows for which something else is wanted by now: their inputs have changed."""
-        if self.job.reconciles and self.holds():
+        if self.job.reconciles and self.held and self.holds():
             with self.session.transaction(lock_timeout=self.options.lock_timeout, statement_timeout=0):
                 self.session.execute(self.compiler.lift_moot_holds(), self.values(claimed=True))
 

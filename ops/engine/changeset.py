@@ -180,7 +180,7 @@ def resume_revert(back: Run, options: Options) -> tuple[Run, RevertPlan]:
 
 def _carry_back(session: Session, job: Job, back: Run, run: Run, options: Options) -> tuple[Run, RevertPlan]:
     unpacking = _unpacking(session, run)
-    with outcome(session, job, back), leaving_at_once(back, options):
+    with outcome(session, job, back, options), leaving_at_once(back, options):
         plan = _plan(session, unpacking, run)
         if back.plan is None:
             advance(session, back, plan=plan.as_json(), consent=True)

@@ -1,19 +1,16 @@
-"""What an operator does to a run from elsewhere: pause, cancel, retune; and what carries stale runs on.
+"""What an operator does to a run from elsewhere: pause, cancel, retune, carry on.
 
 A run that is being carried out is told by its row: its hands look at each commit.
 """
 
-from dataclasses import dataclass
-
 from django.db import transaction
 
-from ops.engine import changeset, owner, registry, retention
+from ops.engine import changeset, owner, registry
 from ops.engine import run as engine
 from ops.engine.jobs import Job
-from ops.engine.lifecycle import Declined, Failed, Options, Stopped, Unusable, end, event, trouble
-from ops.engine.parameters import BadParameters
+from ops.engine.lifecycle import Options, end, event, trouble
 from ops.engine.plan import Refused
-from ops.engine.session import DatabaseTrouble, Session
+from ops.engine.session import Session
 from ops.models import Run
 
 
@@ -47,14 +44,21 @@ def _wish(alias: str, run: Run, wish: Run.Wish) -> bool:
             run.refresh_from_db(using=alias)
         if wish == Run.Wish.PAUSE and run.state == Run.State.PAUSED:
             return True
-        state = Run.State.PAUSED if wish == Run.Wish.PAUSE else Run.State.CANCELLED
-        # One transaction: a run that is taken and not ended would be carried on by the next sweep.
-        with transaction.atomic(using=alias):
-            run.fence = owner.take(session, run)
-            end(session, _job(run), run, state, f"{_past(wish).capitalize()} by {owner.who()}.")
-            if not Run.objects.using(alias).filter(pk=run.pk, state=state).exists():
-                raise Refused(f"Run {run.pk} could not be {_past(wish)}; nothing was changed: try again.")
+        settle(session, run, STATES[wish], f"{_past(wish).capitalize()} by {owner.who()}.")
         return True
+
+
+def settle(session: Session, run: Run, state: Run.State, message: str) -> None:
+    """Bring a run that nobody carries out into a state; raise Taken or Refused where somebody does by now."""
+    # One transaction: a run that is taken and not ended would be carried on by the next sweep.
+    with transaction.atomic(using=session.alias):
+        run.fence = owner.take(session, run)
+        end(session, _job(run), run, state, message)
+        if not Run.objects.using(session.alias).filter(pk=run.pk, state=state).exists():
+            raise Refused(f"Run {run.pk} could not become {state.label}; nothing was changed: try again.")
+
+
+STATES = {Run.Wish.PAUSE: Run.State.PAUSED, Run.Wish.CANCEL: Run.State.CANCELLED}
 
 
 def _past(wish: Run.Wish) -> str:
@@ -101,60 +105,3 @@ def carry_on(run: Run, options: Options, *, as_begun: bool = False) -> None:
         changeset.resume_revert(run, bound)
     else:
         engine.resume(registry.find(run.job), run, bound, as_begun=as_begun)
-
-
-@dataclass
-class Swept:
-    """What a sweep did with a stale run: its outcome in a word, and why it is not done, if it is not."""
-
-    run: int
-    job: str
-    outcome: str
-    message: str = ""
-
-
-def stale(alias: str) -> list[Run]:
-    """Return the runs whose owner is gone: killed, disconnected, or silent for longer than its lease."""
-    session = Session(alias)
-    with trouble("Looking for stale runs"):
-        runs = Run.objects.using(alias).filter(state=Run.State.RUNNING).order_by("pk")
-        return [run for run in runs if not owner.live_holder(session, run)]
-
-
-def sweep(alias: str, options: Options) -> list[Swept]:
-    """Carry each stale run on; one that nobody has said yes to is cancelled, having changed nothing.
-
-    Staging tables whose run has ended without dropping them are dropped.
-    """
-    swept = [_sweep_one(alias, run, options) for run in stale(alias) if not options.stop.is_set()]
-    retention.drop_staging_left(alias)
-    return swept
-
-
-def _sweep_one(alias: str, run: Run, options: Options) -> Swept:
-    try:
-        if run.verb == Run.Verb.PLAN:
-            Run.objects.using(alias).filter(pk=run.pk, state=Run.State.RUNNING).update(
-                state=Run.State.FAILED, message="Its process is gone."
-            )
-            return Swept(run.pk, run.job, "failed", "a plan whose process is gone")
-        if run.wish == Run.Wish.PAUSE:
-            pause(alias, run)
-            return Swept(run.pk, run.job, "paused", "as it had been asked to")
-        if run.wish == Run.Wish.CANCEL or not run.consent:
-            cancel(alias, run)
-            return Swept(run.pk, run.job, "cancelled", "" if run.consent else "nobody had said yes to its plan")
-        carry_on(run, options)
-    except owner.Taken:
-        return Swept(run.pk, run.job, "taken", "another process was faster")
-    except Refused as exc:
-        return Swept(run.pk, run.job, "refused", str(exc))
-    except (Stopped, Declined) as exc:
-        if options.stop.is_set():
-            # It is the sweeper that was asked to leave, not the run: the next sweep carries it on.
-            stopped = Run.objects.using(alias).filter(pk=run.pk, fence=run.fence, state=Run.State.STOPPED)
-            stopped.update(state=Run.State.RUNNING)
-        return Swept(run.pk, run.job, "stopped", str(exc))
-    except (Failed, Unusable, BadParameters, DatabaseTrouble, registry.UnknownJob) as exc:
-        return Swept(run.pk, run.job, "failed", str(exc))
-    return Swept(run.pk, run.job, "done")

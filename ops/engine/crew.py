@@ -29,12 +29,19 @@ class Crew:
         self.hands: list[subprocess.Popen[bytes]] = []
         self.leaving: list[subprocess.Popen[bytes]] = []
         self.died = 0
+        self.hired = 0
 
     def __enter__(self) -> "Crew":
         return self
 
     def tend(self, workers: int) -> None:
         """Bring the number of hands to what the run wants now."""
+        if self.options.hire is not None:
+            # Those are workers elsewhere: they come when they are free, and leave by themselves.
+            if workers - 1 > self.hired:
+                self.options.hire(self.run, workers - 1 - self.hired)
+            self.hired = max(self.hired, workers - 1)
+            return
         for hand in [hand for hand in self.hands if hand.poll() is not None]:
             self.hands.remove(hand)
             if hand.returncode:

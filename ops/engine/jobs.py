@@ -27,8 +27,9 @@ WHOLE_JOB = "*"
 
 _OPTIONS = (
     "as_of dry_run check no_input database workers target_time batch_size lock_timeout max_rows max_change "
-    "max_row_change atomic verify exact json show_sql explain run job help version verbosity settings pythonpath "
-    "traceback no_color force_color skip_checks first last month window batch number slot_from slot_upto"
+    "max_row_change atomic verify exact json show_sql explain enqueue wait queue run job help version verbosity "
+    "settings pythonpath traceback no_color force_color skip_checks first last month window batch number slot_from "
+    "slot_upto"
 )
 RESERVED = frozenset(_OPTIONS.split())
 """What a job's parameters can't be called: the options of every job, of Django, and the engine's own values."""
@@ -123,6 +124,8 @@ class Job:
     """Whether a run waits out the transactions that are writing to the target when it begins."""
     shell_only: ClassVar[bool] = False
     """Whether its parameters hold SQL, which comes from a shell only, never from a web page or a schedule."""
+    queue: ClassVar[str] = "slow"
+    """The queue of the workers that carry its runs, where a run is handed to them."""
     reconciles: ClassVar[bool] = False
     verifies: ClassVar[bool] = False
     """Whether planning again proves that all is done."""
@@ -157,6 +160,13 @@ class Job:
     def sql_params(self, params: Params, as_of: datetime, run: int | None) -> dict[str, Any]:
         """Return the values for the job's statements; `run` is None for a plan, which claims nothing."""
         return {**params, "as_of": as_of, "run": run}
+
+    def stays(self, params: Params) -> str:
+        """Return why a run with these parameters can't be handed to a worker on another host, or ''."""
+        from ops.engine import parameters
+
+        secret = sorted(name for name in parameters.secrets(self.params) if params.get(name))
+        return f"its parameter {secret[0]} is secret, and not kept for a worker" if secret else ""
 
     def describe(self, params: Params) -> str:
         """Return the parameters in words, for messages."""

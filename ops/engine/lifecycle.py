@@ -4,20 +4,20 @@ A run that was killed is carried on by whoever starts the same job next: from it
 """
 
 import json
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
-from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from django.db import DatabaseError, Error, IntegrityError, transaction
 from django.db.models.functions import Now
 
+from ops import logs, sql
 from ops.engine import owner, parameters
 from ops.engine.jobs import Job, Params
-from ops.engine.plan import Guards, Plan, Refused
+from ops.engine.options import Options as Options  # noqa: PLC0414 - so that others may import it from here
+from ops.engine.plan import Refused
 from ops.engine.session import DatabaseTrouble, Session, in_words
 from ops.models import Run, RunEvent, Source
 
@@ -28,6 +28,18 @@ class Stopped(Exception):
     def __init__(self, message: str, state: Run.State = Run.State.STOPPED) -> None:
         super().__init__(message)
         self.state = state
+
+
+class Busy(Refused):
+    """An unfinished run is in the way of a fresh one; `held` is that run."""
+
+    def __init__(self, message: str, held: Run) -> None:
+        super().__init__(message)
+        self.held = held
+
+
+class SlotTaken(Exception):
+    """The slot has its run already."""
 
 
 class Failed(Exception):
@@ -44,61 +56,6 @@ class Declined(Exception):
 
 class Cancelled(Declined):
     """An operator gave the run up while it was being carried out; what it wrote stays."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to carry a run on. Times are in milliseconds, sizes in rows.
-
-    Without a `batch_size`, batches follow `target_time`. Without a `window`, windows have a million rows, or fewer
-    where several workers share the table.
-    """
-
-    database: str = "default"
-    batch_size: int | None = None
-    target_time: int = 500
-    workers: int = 1
-    window: int | None = None
-    lock_timeout: int = 2_000
-    attempts: int = 5
-    statement_timeout: int = 60_000
-    writer_wait: int = 60_000
-    atomic: bool = False
-    verify: bool = False
-    exact: bool = False
-    guards: Guards = field(default_factory=Guards)
-    confirm: Callable[[Plan], bool] | None = None
-    agreed: bool = False
-    """Whether `confirm` only shows the plan: yes was said beforehand, and a sweep may carry the run on."""
-    progress: Callable[[int, int], None] = lambda done, total: None
-    note: Callable[[str], None] = lambda text: None
-    stop: threading.Event = field(default_factory=threading.Event)
-    """Set to stop after the batch, resumably."""
-    leave: threading.Event = field(default_factory=threading.Event)
-    """Set, with the running statement cancelled, to leave at once."""
-    started_from: str = "Python"
-
-    def kept(self) -> dict[str, Any]:
-        """Return what a run keeps of them, so that whoever carries it on is bound by the same."""
-        guards = {name: value and str(value) for name, value in asdict(self.guards).items()}
-        return {"guards": guards, **{name: getattr(self, name) for name in KEPT}}
-
-    def as_begun(self, run: Run) -> "Options":
-        """Return these options with what the run began with: guards, limits, sizes."""
-        kept = {name: run.options[name] for name in KEPT if name in run.options}
-        if self.lock_timeout != Options.lock_timeout:
-            kept.pop("lock_timeout", None)  # whoever resumes a run may be in a hurry, or patient
-        given = run.options.get("guards") or {}
-        guards = Guards(
-            max_rows=int(given["max_rows"]) if given.get("max_rows") else None,
-            max_change=Decimal(given["max_change"]) if given.get("max_change") else None,
-            max_row_change=Decimal(given["max_row_change"]) if given.get("max_row_change") else None,
-        )
-        same = {name: getattr(run, name) for name in ("batch_size", "target_time", "workers", "atomic")}
-        return replace(self, guards=guards, **kept, **same)
-
-
-KEPT = ("window", "lock_timeout", "attempts", "statement_timeout", "writer_wait", "verify", "exact")
 
 
 def encoded(value: Any) -> str:
@@ -128,6 +85,8 @@ def server_now(session: Session) -> datetime:
 def event(session: Session, run: Run, what: str, detail: str = "") -> None:
     """Append to what happened to a run."""
     RunEvent.objects.using(session.alias).create(run=run, what=what, who=owner.who(), detail=detail)
+    # Said once it is true: an event of a batch that is rolled back did not happen.
+    transaction.on_commit(partial(logs.happened, run, what, detail), using=session.alias)
 
 
 def record(
@@ -150,12 +109,16 @@ def record(
         columns=list(reverts.columns if reverts else job.columns),
         as_of=as_of,
         sql_digest=job.digest(params),
-        statements={source.name: source.digest for source in sources},
+        statements=_digests(sources),
         code_version=owner.code_version(),
         started_by=owner.who(),
         started_from=options.started_from,
         options=options.kept(),
         consent=options.confirm is None or options.agreed,
+        schedule=options.schedule,
+        slot=options.slot,
+        queue=options.queue,
+        task_id=options.task_id,
         batch_size=options.batch_size,
         target_time=options.target_time,
         workers=options.workers,
@@ -163,9 +126,7 @@ def record(
         reverts=reverts,
         **more,
     )
-    Source.objects.using(session.alias).bulk_create(
-        [Source(digest=source.digest, name=source.name, text=source.text) for source in sources], ignore_conflicts=True
-    )
+    _keep(session, sources)
     return run
 
 
@@ -180,11 +141,13 @@ def open_run(
     opening: Sequence[str] = (),
     fixed: bool = False,
     reverts: Run | None = None,
+    queued: bool = False,
 ) -> Run:
     """Open a run in one transaction with its opening statements, or take over the unfinished one that is the same.
 
-    The same is a run with the same verb and parameters, and the same instant where it is `fixed` by who asks. Raises
-    Refused where another run of the job is unfinished.
+    The same is a run with the same verb and parameters, and the same instant where it is `fixed` by who asks. A
+    `queued` one has no owner yet. Raises Refused where another run of the job is unfinished (Busy, where a `fresh`
+    one is wanted) and SlotTaken where the slot has its run.
     """
     # A revert excludes what the run that it takes back excluded.
     scope = reverts.scope if reverts else job.scope(params)
@@ -193,18 +156,30 @@ def open_run(
             # What a claim waits for (a catalogue or service that somebody is editing) is bounded like a batch's locks.
             with session.transaction(lock_timeout=options.lock_timeout, statement_timeout=0):
                 run = record(session, job, params, options, as_of, verb=verb, scope=scope, reverts=reverts)
-                run.refresh_from_db(using=session.alias, fields=["created_at"])
                 session.execute("ops/open_month.sql", {"month": run.month})
                 for name in opening:
                     session.execute(name, {"run": run.pk, "as_of": as_of})
-                event(session, run, "opened", options.started_from)
-                run.fence = owner.take(session, run)
+                options.opened(run)
+                event(session, run, "queued" if queued else "opened", options.started_from)
+                if queued:
+                    Run.objects.using(session.alias).filter(pk=run.pk).update(state=Run.State.QUEUED)
+                    run.state = Run.State.QUEUED
+                else:
+                    run.fence = owner.take(session, run)
             return run
         except IntegrityError as exc:
+            if owner.constraint(exc) == "ops_run_one_for_slot":
+                raise SlotTaken(f"{options.schedule} has its run for {options.slot}.") from exc
             if owner.constraint(exc) != "ops_run_one_unfinished":
                 raise
         runs = Run.objects.using(session.alias)
         found = runs.filter(job=job.name, scope=scope, state__in=Run.UNFINISHED).first()
+        if found is not None and options.fresh:
+            raise Busy(
+                f"Run {found.pk} of {job.name} is {found.get_state_display()} and excludes this one: "
+                f"'{found.calls('watch')}' follows it, '{found.calls('cancel')}' gives it up.",
+                found,
+            )
         if found is not None:
             same = found.verb == verb and found.params == parameters.shown(job.params, params)
             same = same and found.reverts_id == (reverts and reverts.pk)
@@ -233,7 +208,11 @@ def take_over(session: Session, job: Job, found: Run, *, same: bool = True, resu
             f"'{found.calls('cancel')}' gives it up."
         )
     # What a run wrote is taken back the same, whatever the job's SQL is by now.
-    if found.verb != Run.Verb.REVERT and found.sql_digest != job.digest(found.params):
+    renewed = found.state == Run.State.QUEUED and found.plan is None and found.sql_digest != job.digest(found.params)
+    if renewed:
+        # It waited while something else was deployed, and has done nothing yet.
+        _renew(session, job, found)
+    elif found.verb != Run.Verb.REVERT and found.sql_digest != job.digest(found.params):
         raise Refused(
             f"Run {found.pk} of {job.name} began under other code or SQL than is installed now: "
             f"'{found.calls('resume')} --as-begun' goes on under the SQL that it began with, "
@@ -248,6 +227,27 @@ def take_over(session: Session, job: Job, found: Run, *, same: bool = True, resu
     # What its last owner committed just before it went is read under the new fence.
     found.refresh_from_db(using=session.alias)
     return found
+
+
+def _renew(session: Session, job: Job, found: Run) -> None:
+    """Let a run that has only been queued begin under the SQL that is installed now."""
+    sources = list(job.statements(found.params))
+    _keep(session, sources)
+    Run.objects.using(session.alias).filter(pk=found.pk, fence=found.fence, state=Run.State.QUEUED).update(
+        sql_digest=job.digest(found.params), statements=_digests(sources), code_version=owner.code_version()
+    )
+    event(session, found, "renewed", "other SQL was installed while it waited")
+
+
+def _digests(sources: Sequence[sql.Statement]) -> dict[str, str]:
+    return {source.name: source.digest for source in sources}
+
+
+def _keep(session: Session, sources: Sequence[sql.Statement]) -> None:
+    """Keep the texts under which a run begins."""
+    Source.objects.using(session.alias).bulk_create(
+        [Source(digest=source.digest, name=source.name, text=source.text) for source in sources], ignore_conflicts=True
+    )
 
 
 def checkpoint(
@@ -304,10 +304,11 @@ def leaving_at_once(run: Run, options: Options) -> Iterator[None]:
 
 
 @contextmanager
-def outcome(session: Session, job: Job, run: Run) -> Iterator[None]:
+def outcome(session: Session, job: Job, run: Run, options: Options) -> Iterator[None]:
     """Carry an owned run to its end: record how it ended, whatever that is, and let the exception go on."""
     try:
-        yield
+        with logs.about(run=run.pk, schedule=run.schedule, task=options.task_id):
+            yield
     except Refused as exc:
         exc.run = run.pk
         end(session, job, run, Run.State.REFUSED, str(exc))
@@ -322,7 +323,13 @@ def outcome(session: Session, job: Job, run: Run) -> Iterator[None]:
         end(session, job, run, Run.State.UNVERIFIED, str(exc))
         raise
     except Stopped as exc:
-        end(session, job, run, exc.state, str(exc))
+        # Whoever was asked to leave, a sweep or a task whose time is up, leaves the run to the next one.
+        resting = options.stop.is_set() and not options.leave.is_set() and exc.state == Run.State.STOPPED
+        if resting and options.rests_as == Run.State.QUEUED:
+            told = f"Run {run.pk} rests after {run.changed:,} rows: the next message or sweep carries it on."
+            end(session, job, run, Run.State.QUEUED, told)
+        else:
+            end(session, job, run, exc.state, str(exc))
         raise
     except DatabaseError as exc:
         # Nothing of the batch is kept; what earlier batches committed is, and from there the run can go on.
@@ -337,7 +344,8 @@ def outcome(session: Session, job: Job, run: Run) -> Iterator[None]:
             f"'{run.calls('cancel')}' gives it up."
         ) from exc
     except BaseException as exc:
-        end(session, job, run, Run.State.STOPPED, f"{type(exc).__name__}: {exc}")
+        state = options.rests_as if isinstance(exc, options.interrupts) else Run.State.STOPPED
+        end(session, job, run, state, f"{type(exc).__name__}: {exc}")
         raise
     end(session, job, run, Run.State.DONE, "")
 

@@ -5,6 +5,7 @@ with its outcome in each case.
 """
 
 from contextlib import AbstractContextManager, closing
+from dataclasses import replace
 from datetime import datetime
 from uuid import uuid4
 
@@ -17,10 +18,12 @@ from ops.engine.batches import Batches
 from ops.engine.carrier import Carrier
 from ops.engine.jobs import Job, Params
 from ops.engine.lifecycle import (
+    Busy,
     Cancelled,
     Declined,
     Failed,
     Options,
+    SlotTaken,
     Stopped,
     Unusable,
     leaving_at_once,
@@ -37,14 +40,17 @@ from ops.engine.staging import stage
 from ops.models import Run, Source
 
 __all__ = [
+    "Busy",
     "Cancelled",
     "Declined",
     "Failed",
     "Options",
     "Refused",
+    "SlotTaken",
     "Stopped",
     "Unusable",
     "apply",
+    "enqueue",
     "join",
     "plan_only",
     "resume",
@@ -81,22 +87,50 @@ def apply(job: Job, params: Params, options: Options, as_of: datetime | None = N
     """
     session = Session(options.database)
     with trouble(f"Applying {job.name}"), closing(job):
-        job.examine(options.database, params)
-        job = job.bind(params)
-        now = server_now(session)
-        if as_of is not None and as_of > now:
-            raise Refused(
-                f"{clock.shown(as_of)} lies in the future, and an instant in the future is for plans only: "
-                "add --dry-run, or leave --as-of out."
-            )
-        if as_of is not None and job.needs_claim(params):
-            raise Refused(f"{job.describe(params)}: this takes what is marked as of now: leave --as-of out.")
-        claim = job.claim(params)
-        opening = job.backdated(params) if as_of else claim.take if claim else ()
-        run = open_run(
-            session, job, params, options, as_of or now, verb=Run.Verb.APPLY, opening=opening, fixed=as_of is not None
-        )
+        job, run = _opened(session, job, params, options, as_of)
         return _carry(carrier_of(session, job, params, run, options))
+
+
+def enqueue(job: Job, params: Params, options: Options, as_of: datetime | None = None) -> Run:
+    """Open a run that a worker, or a sweep, carries out, and return it; no message is sent.
+
+    Raises Refused where it can't be handed on, and Busy where an unfinished run is in its way.
+    """
+    session = Session(options.database)
+    with trouble(f"Queueing {job.name}"), closing(job):
+        if reason := job.stays(params):
+            raise Refused(f"{job.name} can't be handed to a worker: {reason}.")
+        return _opened(session, job, params, replace(options, fresh=True), as_of, queued=True)[1]
+
+
+def _opened(
+    session: Session, job: Job, params: Params, options: Options, as_of: datetime | None, *, queued: bool = False
+) -> tuple[Job, Run]:
+    """Open a run that writes, with what it claims; return the job, bound to the parameters, and the run."""
+    job.examine(options.database, params)
+    job = job.bind(params)
+    now = server_now(session)
+    if as_of is not None and as_of > now:
+        raise Refused(
+            f"{clock.shown(as_of)} lies in the future, and an instant in the future is for plans only: "
+            "add --dry-run, or leave --as-of out."
+        )
+    if as_of is not None and job.needs_claim(params):
+        raise Refused(f"{job.describe(params)}: this takes what is marked as of now: leave --as-of out.")
+    claim = job.claim(params)
+    opening = job.backdated(params) if as_of else claim.take if claim else ()
+    run = open_run(
+        session,
+        job,
+        params,
+        options,
+        as_of or now,
+        verb=Run.Verb.APPLY,
+        opening=opening,
+        fixed=as_of is not None,
+        queued=queued,
+    )
+    return job, run
 
 
 def resume(job: Job, run: Run, options: Options, *, as_begun: bool = False) -> tuple[Run, Plan]:
@@ -156,7 +190,10 @@ def carrier_of(session: Session, job: Job, params: Params, run: Run, options: Op
 
 
 def _carry(carrier: Carrier) -> tuple[Run, Plan]:
-    with outcome(carrier.session, carrier.job, carrier.run), leaving_at_once(carrier.run, carrier.options):
+    with (
+        outcome(carrier.session, carrier.job, carrier.run, carrier.options),
+        leaving_at_once(carrier.run, carrier.options),
+    ):
         return carrier.run, carrier.carry()
 
 

@@ -121,6 +121,11 @@ class Upsert(Job):
             return f"stream {self.token}"
         return hashlib.sha256(json.dumps(params, sort_keys=True).encode()).hexdigest()
 
+    def stays(self, params: Params) -> str:
+        if params["file"] in (STDIN, ROWS):
+            return "it reads what only this process has: write it to a file that the worker's host sees, too"
+        return super().stays(params)
+
     def describe(self, params: Params) -> str:
         return f"{params['file']} into {params['model']}"
 

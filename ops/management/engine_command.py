@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from ops import clock
+from ops import clock, logs
 
 if TYPE_CHECKING:
     # At run time only where a command runs: `--help` needs no engine.
@@ -96,6 +96,12 @@ class EngineCommand(BaseCommand):
         for each in (parser, *verbs(parser).values()):
             each.__class__ = _Parser
         return parser
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        """Execute as Django does; with --verbosity 2 the log says what happens to runs."""
+        if options["verbosity"] >= 2:
+            logs.serve()
+        return super().execute(*args, **options)
 
     def interactive(self) -> bool:
         """Tell whether somebody can be asked."""

@@ -7,6 +7,7 @@ from django import forms
 from django.core.management.base import CommandError, CommandParser
 
 from ops.engine.parameters import NamedRows, Words
+from ops.management import enqueueing
 from ops.management.engine_command import (
     FOUND,
     REFUSED,
@@ -52,6 +53,7 @@ class JobCommand(EngineCommand):
         from ops.engine import parameters, plan, run
 
         quiet = options["json"]
+        enqueueing.check(options)
         writes = not (options["dry_run"] or options["check"] or options["show_sql"] or options["explain"])
         if writes:
             self.must_not_guess(no_input=options["no_input"], quiet=quiet)
@@ -90,6 +92,9 @@ class JobCommand(EngineCommand):
             )
             if options["show_sql"] or options["explain"]:
                 self.stdout.write(run.statements(job, params, settings, options["as_of"], explain=options["explain"]))
+                return
+            if options["enqueue"]:
+                enqueueing.enqueue(self, job, params, settings, options)
                 return
             try:
                 work = run.apply if writes else run.plan_only
@@ -222,6 +227,7 @@ def add_run_options(parser: CommandParser) -> None:
     parser.add_argument("--max-rows", type=positive, metavar="ROWS", help="refuse if more rows would change")
     parser.add_argument("--max-change", type=percent, metavar="PERCENT", help="refuse if a currency's sum moves more")
     parser.add_argument("--max-row-change", type=percent, metavar="PERCENT", help="refuse if one row moves more")
+    enqueueing.add_options(parser)
     parser.add_argument("--atomic", action="store_true", help="all or nothing, in one transaction")
     parser.add_argument("--verify", action="store_true", help="plan again afterwards: 0 rows may differ")
     parser.add_argument("--exact", action="store_true", help="count a large table's plan instead of a sample of it")

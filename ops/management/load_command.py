@@ -45,6 +45,13 @@ class LoadCommand(JobCommand):
             )
         if options["rejects"] and Path(options["rejects"]).exists():
             raise CommandError(f"{options['rejects']} is there already: give --rejects a new file.", returncode=USAGE)
+        if options["enqueue"] and options["rejects"]:
+            raise CommandError(
+                "A worker has no place for --rejects: leave it out; 'runs rejects ID --output PATH' writes them later.",
+                returncode=USAGE,
+            )
+        if options["enqueue"] and file != "-":
+            options["file"] = str(Path(file).resolve())  # a worker stands in another directory
         options["atomic"] = options["atomic"] or options["strict"]
         super().carry_out(job, options)
 

@@ -11,7 +11,7 @@ from ops import clock
 from ops.engine import changeset, control, retention, run
 from ops.engine.lifecycle import Declined, Options, Stopped
 from ops.engine.plan import Refused
-from ops.management import display, load_display
+from ops.management import display, enqueueing, load_display
 from ops.management.engine_command import USAGE, EngineCommand
 from ops.management.run_verbs import Given, document, find, listed, run_databases
 from ops.models import Run
@@ -82,6 +82,9 @@ def resume(command: EngineCommand, options: Given) -> None:
     found = find(options)
     if found.state not in Run.UNFINISHED:
         raise Refused(f"Run {found.pk} is {found.get_state_display()}: only an unfinished run can be resumed.")
+    if options["enqueue"]:
+        enqueueing.hand_back(command, found, options)
+        return
     command.must_not_guess(no_input=options["no_input"], quiet=options["json"], or_else="")
     with command.interruptible(options["database"]) as stop, command.progress(quiet=options["json"]) as progress:
         confirm = command.confirming(found.job, options)

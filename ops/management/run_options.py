@@ -34,6 +34,7 @@ def add_verb_options(parser: CommandParser, verb: str) -> None:
         )
     elif verb == "list":
         parser.add_argument("--job", help="only runs of this job")
+        parser.add_argument("--schedule", metavar="NAME", help="only runs that this schedule has started")
         parser.add_argument("--limit", type=positive, default=20, metavar="N")
     elif verb == "prune":
         parser.add_argument(
@@ -59,6 +60,8 @@ def add_verb_options(parser: CommandParser, verb: str) -> None:
         parser.add_argument(
             "--as-begun", action="store_true", help="under the SQL that it began with, where that has changed since"
         )
+        parser.add_argument("--enqueue", action="store_true", help="hand it to the workers, and return")
+        parser.add_argument("--queue", metavar="NAME", help="with --enqueue: the queue, instead of its own")
     if verb == "retune":
         parser.add_argument("--batch-size", type=positive, metavar="ROWS", help="rows of one commit")
         parser.add_argument("--target-time", type=positive, metavar="MS", help="how long a batch is to take, instead")

@@ -1,6 +1,7 @@
 """The verbs of `manage.py runs` that read: each asks the database and prints."""
 
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -55,6 +56,10 @@ def document(found: Run) -> dict[str, Any]:
         "as_of": found.as_of.isoformat(),
         "started_by": found.started_by,
         "started_from": found.started_from,
+        "schedule": found.schedule,
+        "slot": found.slot and found.slot.isoformat(),
+        "queue": found.queue,
+        "task_id": found.task_id,
         "created_at": found.created_at.isoformat(),
         "finished_at": found.finished_at and found.finished_at.isoformat(),
         "batches": found.batches,
@@ -86,6 +91,8 @@ def list_runs(command: EngineCommand, options: Given) -> None:
         found = Run.objects.using(alias).order_by("-pk")
         if options["job"]:
             found = found.filter(job=registry.find(options["job"]).name)
+        if options["schedule"]:
+            found = found.filter(schedule=options["schedule"])
         both += [(alias, one) for one in found[: options["limit"]]]
     both = sorted(both, key=lambda pair: pair[1].created_at, reverse=True)[: options["limit"]]
     runs = [one for _, one in both]
@@ -128,6 +135,7 @@ def show(command: EngineCommand, options: Given) -> None:
         ("parameters", ", ".join(f"{k}={v}" for k, v in found.params.items() if v) or "none"),
         ("as of", _local(found.as_of)),
         ("started by", f"{found.started_by}, from {found.started_from}"),
+        *_from(found),
         ("opened", _local(found.created_at)),
         ("finished", _local(found.finished_at) + (f", after {seconds:.1f} s" if seconds is not None else "")),
         ("changed", changed),
@@ -151,6 +159,14 @@ def show(command: EngineCommand, options: Given) -> None:
     if happened:
         columns = ("at", "what", "who", "detail")
         command.stdout.write(display.table("Events", columns, happened, (), terminal))
+
+
+def _from(found: Run) -> Iterator[tuple[str, str]]:
+    """Yield what a schedule and the workers have to do with a run."""
+    if found.slot:
+        yield "schedule", f"{found.schedule}, due {_local(found.slot)}"
+    if found.queue:
+        yield "workers", f"queue {found.queue}" + (f", task {found.task_id}" if found.task_id else "")
 
 
 def listed(keys: list[list[str]], of: int) -> str:
@@ -238,9 +254,9 @@ def watch(command: EngineCommand, options: Given) -> None:
             total = max(plan.get("changes", plan.get("rows", 0)), found.changed)
             if total:
                 progress(found.changed + found.left_alone, total)
-            if found.state != Run.State.RUNNING:
+            if found.state not in (Run.State.QUEUED, Run.State.RUNNING):
                 break
-            if _lost(alias, found):
+            if found.state == Run.State.RUNNING and not found.queue and _lost(alias, found):
                 raise CommandError(
                     f"Run {found.pk} has lost its owner after {display.count(found.changed, 'row')}: 'manage.py sweep' "
                     f"or '{found.calls('resume')}' carries it on.",

@@ -2,22 +2,28 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
+from django.apps import apps
 from django.core.management.base import CommandError
 from django.db import connections
 
-from ops.engine import control
+from ops import logs
+from ops.engine import sweeping
 from ops.engine.lifecycle import Options, trouble
 from ops.engine.session import DatabaseTrouble
 from ops.management.engine_command import FAILED, REFUSED, STOPPED, EngineCommand
 from ops.management.run_verbs import run_databases
+from ops.models import Run
 
 CODES = {"failed": FAILED, "stopped": STOPPED, "refused": REFUSED}
 
 
 def sweep(command: EngineCommand, options: dict[str, Any]) -> None:
     """Sweep once, or every so many seconds until asked to stop."""
+    if options["every"]:
+        logs.serve()
     with command.interruptible(options["database"] or "default") as stop:
         while True:
             found = _look(command, options, stop)
@@ -50,8 +56,9 @@ def _aliases(command: EngineCommand, options: dict[str, Any]) -> list[str]:
     return []
 
 
-def _look(command: EngineCommand, options: dict[str, Any], stop: Any) -> list[control.Swept]:
-    found: list[control.Swept] = []
+def _look(command: EngineCommand, options: dict[str, Any], stop: Any) -> list[sweeping.Swept]:
+    found: list[sweeping.Swept] = []
+    sent: list[str] = []
     for alias in _aliases(command, options):
         carried = Options(
             database=alias,
@@ -59,15 +66,46 @@ def _look(command: EngineCommand, options: dict[str, Any], stop: Any) -> list[co
             stop=stop,
             leave=command.leave,
             agreed=True,
+            rests_as=Run.State.QUEUED,
             started_from="manage.py sweep",
         )
         with _outlived(command, options):
-            found += control.sweep(alias, carried)
+            found += sweeping.sweep(alias, carried, _send())
+            sent += _redeliver(command, alias)
     if options["json"]:
-        command.print_json({"swept": [vars(one) for one in found]})
+        command.print_json({"swept": [one.as_json() for one in found], "sent": sent})
         return found
     for one in found:
         command.stdout.write(f"Run {one.run} of {one.job}: {one.outcome}{f', {one.message}' if one.message else ''}")
-    if not found and not options["every"]:
+    for told in sent:
+        command.stdout.write(told)
+    if not found and not sent and not options["every"]:
         command.stdout.write("No run is stale.")
     return found
+
+
+def _send() -> sweeping.Send | None:
+    """Return what sends a run to its workers; None in a project without Celery, where runs have none."""
+    if not celery_is_used():
+        return None
+    from ops import tasks
+
+    return partial(tasks.send, retry=False)
+
+
+def celery_is_used() -> bool:
+    """Tell whether the project has Celery and schedules: ops works without."""
+    return apps.is_installed("django_celery_beat")
+
+
+def _redeliver(command: EngineCommand, alias: str) -> list[str]:
+    """Send messages that are missing; a broker that is away is said, and nothing is lost by it."""
+    if not celery_is_used():
+        return []
+    from ops.redelivery import redeliver
+
+    try:
+        return redeliver(alias)
+    except sweeping.Undelivered as exc:
+        command.stderr.write(str(exc))
+        return []

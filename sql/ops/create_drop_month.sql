@@ -1,6 +1,6 @@
 -- Make the function that drops the partition of changesets of a month whose runs have all been pruned.
 -- It runs as its owner; that no run needs the month is its own to see.
-CREATE FUNCTION ops_drop_month(old date) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
+CREATE OR REPLACE FUNCTION ops_drop_month(old date) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
 SET search_path FROM CURRENT
 AS $$
 DECLARE
@@ -21,7 +21,7 @@ BEGIN
     -- Qualified, or a temporary table of the caller's would be asked.
     EXECUTE format(
         'SELECT EXISTS (SELECT 1 FROM %%I.ops_run AS r WHERE r.created_at >= $1 AND r.created_at < $2 '
-        'AND r.state IN (''running'', ''stopped'', ''paused''))', home
+        'AND r.state IN (''queued'', ''running'', ''stopped'', ''paused''))', home
     ) INTO needed
     USING old::timestamp AT TIME ZONE 'UTC', (old + interval '1 month') AT TIME ZONE 'UTC';
     IF needed THEN

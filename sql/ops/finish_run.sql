@@ -18,7 +18,7 @@ ended AS (
         wish = '',
         changed = coalesce(t.changed, r.changed),
         batches = coalesce(t.batches, r.batches),
-        finished_at = CASE WHEN %(state)s::text IN ('stopped', 'paused') THEN NULL ELSE clock_timestamp() END
+        finished_at = CASE WHEN %(state)s::text IN ('queued', 'stopped', 'paused') THEN NULL ELSE clock_timestamp() END
     FROM told AS t
     WHERE r.id = %(run)s::bigint AND r.fence = %(fence)s::bigint AND r.state = 'running'
     RETURNING r.id, r.finished_at

@@ -10,7 +10,9 @@ WITH needed (name, privileges) AS (
     ('ops_changeset', ARRAY['SELECT', 'INSERT']),
     ('ops_hold', ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']),
     ('ops_reject', ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']),
-    ('ops_anomaly', ARRAY['SELECT', 'INSERT', 'UPDATE'])
+    ('ops_anomaly', ARRAY['SELECT', 'INSERT', 'UPDATE']),
+    ('ops_schedule', ARRAY['SELECT', 'INSERT', 'UPDATE']),
+    ('ops_missedslots', ARRAY['SELECT', 'INSERT', 'UPDATE'])
 ),
 
 missing AS (

@@ -6,7 +6,7 @@ WITH RECURSIVE ended AS (
     SELECT r.id, r.reverts_id, date_trunc('month', r.created_at AT TIME ZONE 'UTC')::date AS month
     FROM ops_run AS r
     WHERE
-        r.state NOT IN ('running', 'stopped', 'paused')
+        r.state NOT IN ('queued', 'running', 'stopped', 'paused')
         AND coalesce(r.finished_at, r.created_at) < %(before)s::timestamptz
         AND NOT EXISTS (SELECT 1 FROM ops_hold AS h WHERE h.run_id = r.id)
 ),

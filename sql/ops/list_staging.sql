@@ -10,6 +10,6 @@ WHERE
         SELECT 1 FROM ops_run AS r
         WHERE
             r.id = substring(c.relname FROM '\d+$')::bigint
-            AND r.state IN ('running', 'stopped', 'paused')
+            AND r.state IN ('queued', 'running', 'stopped', 'paused')
     )
 ORDER BY load ASC

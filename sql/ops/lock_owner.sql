@@ -16,7 +16,7 @@ WITH taken AS (
     WHERE
         r.id = %(run)s::bigint
         AND r.fence = %(fence)s::bigint
-        AND r.state IN ('running', 'stopped', 'paused')
+        AND r.state IN ('queued', 'running', 'stopped', 'paused')
     RETURNING r.id, r.fence
 ),
 

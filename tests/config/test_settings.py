@@ -24,6 +24,8 @@ NAMES = [
     "SETWISE_EMBEDDED",
     "SETWISE_PG",
     "SETWISE_HTTPS",
+    "LOG_FORMAT",
+    "METRICS_TOKEN",
 ]
 PRODUCTION = {
     "DATABASE_URL": "postgresql://someone:hidden@127.0.0.1:1/billing",
@@ -75,6 +77,7 @@ REFUSED = [
     ({"SETWISE_PG": "14"}, "The environment variable SETWISE_PG is malformed: "),
     ({"SETWISE_PG": "new"}, "The environment variable SETWISE_PG is malformed: "),
     ({"SETWISE_EMBEDDED": "../x"}, "The environment variable SETWISE_EMBEDDED is malformed: "),
+    ({"LOG_FORMAT": "xml"}, "The environment variable LOG_FORMAT is malformed: "),
     ({"SETWISE_HTTPS": "often"}, "The environment variable SETWISE_HTTPS is malformed: "),
 ]
 

@@ -10,7 +10,7 @@ from django.db import connection, connections
 from django.db.models import F, Value
 from django.db.models.functions import Concat
 
-from ops.engine import changeset, control, parameters
+from ops.engine import changeset, parameters, sweeping
 from ops.engine import run as engine
 from ops.engine.jobs import RESERVED, BrokenJob, Reconcile, Written
 from ops.engine.lifecycle import Failed, Options, Stopped
@@ -301,4 +301,4 @@ def test_a_process_of_its_own_runs_a_hosts_job() -> None:
     code, out, err = ended(manage("run_job", "shelf.told", "--no-input"))
     assert (code, Run.objects.get().changed) == (0, 100), out + err
     assert RunEvent.objects.filter(what="done").count() == 1
-    assert control.stale("default") == []
+    assert sweeping.stale("default") == []

@@ -42,7 +42,7 @@ CREATE TRIGGER gate BEFORE INSERT ON ops_changeset FOR EACH ROW EXECUTE FUNCTION
 
 
 def grants() -> dict[str, str]:
-    """Return the docs' statements in four parts: what all need, what checks, pruning and several roles need besides."""
+    """Return the docs' statements in parts: what all need, what checks, schedules, pruning and more roles need."""
     text = (ROOT / "docs" / "other-projects.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"```sql\n(.*?)```", text, re.DOTALL)
     for theirs, ours in (
@@ -53,7 +53,7 @@ def grants() -> dict[str, str]:
     ):
         assert theirs in block
         block = block.replace(theirs, ours)
-    return dict(zip(("run", "check", "prune", "several"), re.split(r"-- Only [^\n]*:\n", block), strict=True))
+    return dict(zip(("run", "check", "schedules", "prune", "several"), re.split(r"-- Only [^\n]*:\n", block), strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +65,7 @@ def database(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Itera
         rows(name, "REVOKE ALL ON SCHEMA public FROM public")
         must(name, "migrate", "--verbosity", "0")
         rows(name, grants()["run"])
+        rows(name, grants()["schedules"])
         try:
             yield name
         finally:

@@ -75,6 +75,15 @@ FIRST = {
 VALUES: dict[str, dict[str, Any]] = {
     "ops/drop_staging.sql": {"load": 1},
     "ops/merge_anomaly.sql": {"kind": "a kind", "key": "a key", "detail": "", "times": 1},
+    "ops/merge_missed_slots.sql": {
+        "schedule": "a schedule",
+        "first": "2026-01-01",
+        "last": "2026-01-01",
+        "count": 1,
+        "reason": "",
+        "frontier": "2026-01-01",
+    },
+    "ops/merge_schedule.sql": {"name": "a schedule", "rule": "", "now": "2026-01-01"},
     "ops/open_merge.sql": {"load": 1, "relation": "billing_client", "taken": ["name"]},
     "ops/open_staging.sql": {"load": 1, "width": 1},
     "ops/settle_merge.sql": {"load": 1},

@@ -89,7 +89,11 @@ def test_the_metadata_names_the_version_and_what_ops_imports(wheel: Path) -> Non
     found = Parser().parsestr(text)
     assert (found["Name"], found["Version"], found["Requires-Python"]) == ("setwise", VERSION, ">=3.11")
     needs = {re.split(r"[<>=!~ ;]", need)[0]: "extra" in need for need in found.get_all("Requires-Dist", [])}
-    assert needs == {"django": False, "psycopg2-binary": False, "rich": False, "zstandard": True}
+    assert {name for name, extra in needs.items() if not extra} == {"django", "psycopg2-binary", "rich"}
+    extras = {"zstandard", "celery[redis]", "django-celery-beat", "django-celery-results", "redis"}
+    extras |= {"prometheus-client", "python-json-logger"}
+    assert {name for name, extra in needs.items() if extra} == extras
+    assert set(found.get_all("Provides-Extra", [])) == {"zstd", "schedules", "metrics", "logs"}
 
 
 def test_no_text_of_ops_names_a_module_table_or_statement_of_this_project() -> None:
@@ -179,6 +183,61 @@ def test_a_file_is_loaded_into_a_public_apps_table_and_back(host: Host, tmp_path
     assert "1 column instead of 2" in host.must("runs", "rejects", str(newest["run"]))
     assert "500 rows set back" in host.must("runs", "revert", str(newest["run"]), "--no-input")
     assert host.rows("SELECT count(*) FROM taggit_tag") == [(before,)]
+
+
+PROBES = """
+from django.test import Client
+for address in ("/ops/healthz", "/ops/readyz", "/ops/metrics"):
+    answer = Client().get(address, headers={"host": "10.1.2.3", "authorization": "Bearer said"})
+    print(answer.status_code, answer.content.decode().partition(", ")[0].strip())
+    if address.endswith("readyz"):
+        print(answer.content.decode())
+"""
+MONITORED = """
+from ops import logs
+MIDDLEWARE = ["ops.web.health.Probes", *MIDDLEWARE]
+ROOT_URLCONF = "monitored.urls"
+SETWISE_METRICS_TOKEN = "said"
+"""
+URLS = """
+from django.urls import include, path
+urlpatterns = [path("ops/", include("ops.web.urls"))]
+"""
+
+
+def test_probes_answer_without_celery_and_say_what_metrics_want(host: Host) -> None:
+    settings = host.variant("monitored", MONITORED, urls=URLS)
+    said = host.must("shell", settings, "--verbosity", "0", "--command", PROBES).splitlines()
+    ready = '{"ready": true, "database": "answers", "migrations": "applied", "broker": "none"}'
+    assert said[:3] == ["200 ok", '200 {"ready": true', ready]
+    assert said[3] == "501 There are no metrics without prometheus-client: install setwise[metrics]."
+
+
+def test_with_its_extras_it_has_schedules_metrics_and_json_lines(host: Host, wheel: Path) -> None:
+    """Installed beside the environment, so that the other tests stay without them."""
+    beside = host.project.parent / "extras"
+    pip = (host.python, "-m", "pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check")
+    done = run(*pip, "--target", beside, f"{wheel}[schedules,metrics,logs]", "django>=5.2,<5.3")
+    if done.returncode:
+        pytest.skip(f"the extras cannot be had here: {done.stderr.splitlines()[-1]}")
+    try:
+        added = MONITORED + "LOGGING = logs.configuration(as_json=True)\n"
+        added += 'INSTALLED_APPS += ["django_celery_beat", "django_celery_results"]\n'
+        settings = host.variant("scheduled", added.replace("monitored", "scheduled"), urls=URLS)
+        there = {"PYTHONPATH": str(beside)}
+        migrated = host.manage("migrate", settings, "--verbosity", "0", **there)
+        assert migrated.returncode == 0, migrated.stderr
+        shell = host.manage("shell", settings, "--verbosity", "0", "--command", PROBES, **there)
+        assert shell.returncode == 0, shell.stderr
+        said = shell.stdout.splitlines()
+        assert said[0] == "200 ok"
+        assert said[3].startswith("200 # HELP setwise_database_up")
+        logged = "import logging; logging.getLogger('stock').warning('few')"
+        shell = host.manage("shell", settings, "--verbosity", "0", "--command", logged, **there)
+        assert json.loads(shell.stderr)["message"] == "few"
+    finally:
+        shutil.rmtree(beside)
+    assert host.rows("SELECT count(*) FROM ops_schedule") == [(0,)]
 
 
 # Clashes that Django or the interpreter sees; those of ops's own checks are in tests/ops/test_checks.py

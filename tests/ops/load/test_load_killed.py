@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from ops.engine import control
+from ops.engine import control, sweeping
 from ops.engine.lifecycle import Options
 from ops.engine.plan import Refused
 from ops.killing import Kill, killed
@@ -124,8 +124,8 @@ def test_a_sweep_carries_a_load_on(file: Path, small: None) -> None:
     before()
     assert killed(Kill(9, "before"), "default", lambda: load(file) and None)
     for commit in (2, 4, 3, 5):
-        killed(Kill(commit, "after"), "default", lambda: control.sweep("default", Options()) and None)
-    control.sweep("default", Options())
+        killed(Kill(commit, "after"), "default", lambda: sweeping.sweep("default", Options()) and None)
+    sweeping.sweep("default", Options())
     assert outcome() == clean
 
 
@@ -157,12 +157,12 @@ def test_a_stream_is_read_anew_until_it_is_staged_and_never_again(file: Path, sm
         upsert(Good, iter(lines), columns=["sku", "stock"], on=["sku"], options=Options(batch_size=7, agreed=True))
 
     assert killed(Kill(4, "before"), "default", work)
-    (swept,) = control.sweep("default", Options())
+    (swept,) = sweeping.sweep("default", Options())
     assert swept.outcome == "failed"
     assert "can't be read again: start the same command again" in swept.message
     assert (Run.objects.get().state, Good.objects.count()) == ("failed", 0)
     killed(Kill(9, "after"), "default", work)
-    control.sweep("default", Options())
+    sweeping.sweep("default", Options())
     assert [run.state for run in Run.objects.order_by("pk")] == ["failed", "done"]
     assert Good.objects.count() == 30
     assert no_staging_is_left()

@@ -1,0 +1,193 @@
+"""Carrying on what nobody carries out: runs that are queued, and those whose owner was killed or lost.
+
+A sweep and a worker's message do the same to a run, and both may come late, twice, or not at all: what a run needs is
+in its row, and who comes second finds it held or done.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db.models import Sum
+
+from ops.engine import control, owner, registry, retention
+from ops.engine import run as engine
+from ops.engine.lifecycle import Cancelled, Declined, Failed, Options, Stopped, Unusable, event, trouble
+from ops.engine.parameters import BadParameters
+from ops.engine.plan import Refused
+from ops.engine.session import DatabaseTrouble, Session
+from ops.models import Run
+
+
+@dataclass
+class Swept:
+    """What came of a run: its outcome in a word, and why it is not done, if it is not; `exc` is what was raised."""
+
+    run: int
+    job: str
+    outcome: str
+    message: str = ""
+    exc: Exception | None = field(default=None, repr=False)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as `--json` shows it."""
+        return {"run": self.run, "job": self.job, "outcome": self.outcome, "message": self.message}
+
+
+Send = Callable[[Run], None]
+"""Sends a message that nudges a run; raises Undelivered where there is no broker."""
+
+
+class Undelivered(Exception):
+    """The broker took no message; the run stays queued, and a sweep sends it once the broker is back."""
+
+
+def stale(alias: str) -> list[Run]:
+    """Return the runs whose owner is gone: killed, disconnected, or silent for longer than its lease."""
+    session = Session(alias)
+    with trouble("Looking for stale runs"):
+        runs = Run.objects.using(alias).filter(state=Run.State.RUNNING).order_by("pk")
+        return [run for run in runs if not owner.live_holder(session, run)]
+
+
+def queued(alias: str) -> list[Run]:
+    """Return the runs that wait for a worker or a sweep, oldest first."""
+    with trouble("Looking for queued runs"):
+        return list(Run.objects.using(alias).filter(state=Run.State.QUEUED).order_by("pk"))
+
+
+def sweep(alias: str, options: Options, send: Send | None = None) -> list[Swept]:
+    """Carry each stale run on; one that nobody has said yes to is cancelled, having changed nothing.
+
+    A run of the workers is queued again instead, where there is a way to `send` it. Staging tables whose run has ended
+    without dropping them are dropped.
+    """
+    found = stale(alias) + [run for run in queued(alias) if not run.queue]
+    swept = []
+    for run in found:
+        if options.stop.is_set():
+            break
+        swept.append(
+            _requeue(alias, run, options, send) if run.queue and send and _goes_on(run) else nudge(alias, run, options)
+        )
+    retention.drop_staging_left(alias)
+    return swept
+
+
+def _goes_on(run: Run) -> bool:
+    return run.consent and not run.wish and run.verb != Run.Verb.PLAN
+
+
+def _requeue(alias: str, run: Run, options: Options, send: Send) -> Swept:
+    """Queue a run of the workers again, whose worker is gone."""
+    session = Session(alias)
+    try:
+        if lost := _lost(session, run, options):
+            return lost
+        control.settle(session, run, Run.State.QUEUED, "Its worker is gone.")
+        send(run)
+    except owner.Taken:
+        return Swept(run.pk, run.job, "taken", "another process was faster")
+    except (Refused, Undelivered, DatabaseTrouble) as exc:
+        return Swept(run.pk, run.job, "refused", str(exc), exc)
+    return Swept(run.pk, run.job, "queued", "its worker is gone")
+
+
+def _lost(session: Session, run: Run, options: Options) -> Swept | None:
+    """Record that a run has lost its process; stop it where that happens again and again in the same place."""
+    return _again(session, run, options, "lost") if run.state == Run.State.RUNNING else None
+
+
+def _again(session: Session, run: Run, options: Options, what: str) -> Swept | None:
+    """Record what keeps a run from going on, and where; stop it where that has happened there too often."""
+    windows = run.windows.using(session.alias).aggregate(batches=Sum("batches"))["batches"] or 0
+    told = json.dumps([run.cursor, run.plan is None, run.consent, run.changed], sort_keys=True)
+    place = f"after {max(run.batches, windows)} batches, at {hashlib.sha256(told.encode()).hexdigest()[:8]}"
+    event(session, run, what, place)
+    if run.events.using(session.alias).filter(what=what, detail=place).count() < options.losses:
+        return None
+    how = "lost its process" if what == "lost" else "reached the time limit of its task"
+    message = (
+        f"Run {run.pk} {how} {options.losses} times in the same place, {place}: it may be what ends it "
+        f"(memory, a time limit). '{run.calls('resume')}' carries it on from a shell, '{run.calls('cancel')}' gives "
+        "it up."
+    )
+    control.settle(session, run, Run.State.STOPPED, message)
+    return Swept(run.pk, run.job, "stopped", message, Stopped(message))
+
+
+def nudge(alias: str, run: Run, options: Options) -> Swept:
+    """Carry a queued or stale run on to its end, or until `options.stop`; lend a hand to one that is shared.
+
+    Raises nothing that a run can come to: the outcome is done, stopped, queued, paused, cancelled, refused, failed,
+    taken or held (somebody else carries it out), or the state that it has ended in before.
+    """
+    session = Session(alias)
+    try:
+        with trouble(f"Looking at run {run.pk}"):
+            run.refresh_from_db(using=alias)
+            if run.state not in (Run.State.QUEUED, Run.State.RUNNING):
+                return Swept(run.pk, run.job, run.state, run.message)
+            holder = owner.live_holder(session, run)
+        if holder:
+            return _lend(alias, run, options, holder)
+        return _carry(session, run, options)
+    except owner.Taken:
+        return Swept(run.pk, run.job, "taken", "another process was faster")
+    except Refused as exc:
+        _stop_refused(session, run, str(exc))
+        return Swept(run.pk, run.job, "refused", str(exc), exc)
+    except Stopped as exc:
+        rests = options.rests_as == Run.State.QUEUED and options.stop.is_set()
+        return Swept(run.pk, run.job, "queued" if rests else "stopped", str(exc), exc)
+    except (Declined, Cancelled) as exc:
+        return Swept(run.pk, run.job, "cancelled", str(exc), exc)
+    except (Failed, Unusable, BadParameters, DatabaseTrouble, registry.UnknownJob) as exc:
+        return Swept(run.pk, run.job, "failed", str(exc), exc)
+    except options.interrupts:
+        run.refresh_from_db(using=alias)
+        if run.state == Run.State.QUEUED and (stopped := _again(session, run, options, "interrupted")):
+            return stopped
+        raise
+
+
+def _lend(alias: str, run: Run, options: Options, holder: str) -> Swept:
+    """Share the work of a run that another process carries out, where it has work to share and hands to spare."""
+    hands = run.windows.using(alias).filter(done=False).values("host", "pid").distinct().count()
+    if run.workers < 2 or run.cursor is None or hands >= run.workers or run.verb != Run.Verb.APPLY or run.atomic:
+        return Swept(run.pk, run.job, "held", f"it is being carried out by {holder}")
+    rows = engine.join(run, options.as_begun(run))
+    return Swept(run.pk, run.job, "joined", f"{rows:,} rows were written by this hand")
+
+
+def _carry(session: Session, run: Run, options: Options) -> Swept:
+    alias = session.alias
+    if run.verb == Run.Verb.PLAN:
+        Run.objects.using(alias).filter(pk=run.pk, state=Run.State.RUNNING).update(
+            state=Run.State.FAILED, message="Its process is gone."
+        )
+        return Swept(run.pk, run.job, "failed", "a plan whose process is gone")
+    if run.wish == Run.Wish.PAUSE:
+        control.pause(alias, run)
+        return Swept(run.pk, run.job, "paused", "as it had been asked to")
+    if run.wish == Run.Wish.CANCEL or not run.consent:
+        control.cancel(alias, run)
+        return Swept(run.pk, run.job, "cancelled", "" if run.consent else "nobody had said yes to its plan")
+    if lost := _lost(session, run, options):
+        return lost
+    if options.task_id:
+        Run.objects.using(alias).filter(pk=run.pk).update(task_id=options.task_id)
+    control.carry_on(run, options)
+    return Swept(run.pk, run.job, "done")
+
+
+def _stop_refused(session: Session, run: Run, message: str) -> None:
+    """Stop a run that can't be carried on without somebody's choice, so that it is not tried for ever."""
+    try:
+        run.refresh_from_db(using=session.alias)
+        if run.state in (Run.State.QUEUED, Run.State.RUNNING) and not owner.live_holder(session, run):
+            control.settle(session, run, Run.State.STOPPED, message)
+    except (owner.Taken, Refused):
+        return

@@ -1,9 +1,9 @@
 # What a developer and an operator type. Needs python3 (3.11 to 3.13) with venv, and make; nothing else.
 #   make demo       the main job, shown from beginning to end on embedded servers
-#   make test       lint, types and the whole suite; PG=16 or PG=15 for another PostgreSQL, ARGS for pytest
+#   make test       lint, types and the whole suite in JOBS=2 processes; PG=16 or PG=15 for another PostgreSQL, ARGS for pytest
 #   make up / down  web, workers and beat on http://127.0.0.1:8000 (PORT), Ctrl-C or `make down` ends them
 #   make psql       a shell in the embedded database
-#   make soak / bench / bench-engine / bench-load / lint / format / lock / clean
+#   make soak / bench / bench-engine / bench-load / bench-schedules / lint / format / lock / clean
 # All paths are relative, so that a space in the project's own path does no harm.
 SHELL := /bin/sh
 .ONESHELL:
@@ -14,11 +14,12 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 PORT ?= 8000
 PG ?= 18
+JOBS ?= 2
 ARGS ?=
 PY := .venv/bin/python
 DEVELOP := DEBUG=$${DEBUG:-1} SETWISE_PG=$(PG) PATH="$$PWD/.venv/bin:$$PATH"
 
-.PHONY: help install install-dev demo test smoke soak lint format up down psql bench bench-engine bench-load lock clean
+.PHONY: help install install-dev demo test smoke soak lint format up down psql bench bench-engine bench-load bench-schedules lock clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -75,7 +76,7 @@ format: install-dev
 	$(PY) -m sqlfluff fix --quiet --disable-progress-bar sql bench
 
 test: install-dev lint
-	@SETWISE_PG=$(PG) $(PY) -m pytest $(ARGS)
+	@SETWISE_PG=$(PG) $(PY) -m pytest --numprocesses=$(JOBS) --dist=loadfile $(ARGS)
 
 smoke: install-dev
 	@SETWISE_PG=$(PG) $(PY) -m pytest -m smoke $(ARGS)
@@ -110,6 +111,11 @@ bench-engine: install-dev
 bench-load: install-dev
 	@export $(DEVELOP) SETWISE_EMBEDDED=bench
 	$(PY) -m bench.load $(ARGS)
+	$(PY) -m config.embedded stop
+
+bench-schedules: install-dev
+	@export $(DEVELOP) SETWISE_EMBEDDED=bench
+	$(PY) -m bench.schedules $(ARGS)
 	$(PY) -m config.embedded stop
 
 # uv is needed for this alone, so it has an environment of its own.

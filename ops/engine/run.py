@@ -213,7 +213,13 @@ def join(run: Run, options: Options) -> int:
         carrier = carrier_of(session, job, run.params, run, options)
         carrier.stage()
         hand = carrier.hand()
-        hand.work()
+        try:
+            hand.work()
+        except Stopped:
+            run.refresh_from_db(using=session.alias)
+            if run.state in Run.UNFINISHED:
+                raise
+            # It has come to its end without this hand, which came too late.
         return hand.wrote
 
 

@@ -205,11 +205,14 @@ def given(world: World) -> Given:
 @pytest.fixture
 def world(made: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """Let this process send to the stack's broker, without waiting for long where that is away."""
-    monkeypatch.setenv("CELERY_BROKER_URL", f"redis+socket://{made.socket}?virtual_host=0")
+    for name in ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL"):
+        monkeypatch.setenv(name, f"redis+socket://{made.socket}?virtual_host=0")
     # In place: Celery keeps the policy that it found when it first sent.
     monkeypatch.setitem(celery_app.conf.task_publish_retry_policy, "max_retries", 1)
     monkeypatch.setattr(declared, "SCHEDULES", (NIGHTLY,))
     celery_app._after_fork()  # forgets the connections to the suite's own broker
+    # The mailbox of `inspect` keeps the first producers that it has had.
+    monkeypatch.setattr(celery_app.control.mailbox, "producer_pool", celery_app.amqp.producer_pool)
     found = World(made)
     if made.broker is None or made.broker.poll() is not None:
         made.start_broker()  # a page before has failed without it

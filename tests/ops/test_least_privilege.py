@@ -53,7 +53,9 @@ def grants() -> dict[str, str]:
     ):
         assert theirs in block
         block = block.replace(theirs, ours)
-    return dict(zip(("run", "check", "schedules", "prune", "several"), re.split(r"-- Only [^\n]*:\n", block), strict=True))
+    return dict(
+        zip(("run", "check", "schedules", "prune", "several"), re.split(r"-- Only [^\n]*:\n", block), strict=True)
+    )
 
 
 @pytest.fixture(scope="module")

@@ -123,6 +123,7 @@ def test_a_process_that_joins_helps_and_after_the_end_there_is_nothing_to_join()
     def join(done: int, total: int) -> None:
         if not joined:
             joined.append(manage("runs", "join", str(Run.objects.get().pk)))
+            wait_for("it has a window", Window.objects.exclude(pid=os.getpid()).exists)
 
     run = apply(workers=1, progress=join)
     code, out, err = ended(joined[0])

@@ -257,7 +257,7 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 # A task whose process was killed is sent again, three times at most (tasks.py), so that a poison pill does not loop.
 CELERY_TASK_RETRY_ON_WORKER_LOST = True
 # A run that takes longer than SETWISE_TASK_SECONDS stops after its batch and goes on in a next message. Soft and hard
-# limit are for what does not stop: a plan that reads for long, a lock. All in seconds.
+# limit are for what does not stop: the soft one between two statements, the hard one by a kill. All in seconds.
 SETWISE_TASK_SECONDS = 240
 CELERY_TASK_SOFT_TIME_LIMIT = 900
 CELERY_TASK_TIME_LIMIT = 1_200

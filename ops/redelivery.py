@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from ops import clock, tasks
 from ops.clock import slots
+from ops.engine.sweeping import Undelivered
 from ops.models import Run, Schedule
 from ops.web import broker
 
@@ -53,11 +54,17 @@ def redeliver(alias: str) -> list[str]:
 def _send(alias: str, queue: str, late: list[Waiting], *, missing: int) -> list[str]:
     sent = []
     for one in sorted(late, key=lambda one: one.since)[: max(missing, 0)]:
-        if isinstance(one.what, Run):
-            tasks.send(one.what, retry=False)
-            sent.append(f"Run {one.what.pk} of {one.what.job}: sent again to {queue}, for its message was lost.")
-        else:
-            tasks.send_slot(one.what, queue, retry=False)
-            Schedule.objects.using(alias).filter(pk=one.what).update(sent_at=clock.now())
-            sent.append(f"Schedule {one.what}: sent to {queue}, for its slot is overdue.")
+        try:
+            sent.append(_send_one(alias, one, queue))
+        except Undelivered as exc:
+            sent.append(str(exc))  # a queue that is not there; the others are
     return sent
+
+
+def _send_one(alias: str, one: Waiting, queue: str) -> str:
+    if isinstance(one.what, Run):
+        tasks.send(one.what, retry=False)
+        return f"Run {one.what.pk} of {one.what.job}: sent again to {queue}, for its message was lost."
+    tasks.send_slot(one.what, queue, retry=False)
+    Schedule.objects.using(alias).filter(pk=one.what).update(sent_at=clock.now())
+    return f"Schedule {one.what}: sent to {queue}, for its slot is overdue."

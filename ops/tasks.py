@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from celery import Task, current_app, shared_task, signals
-from celery.exceptions import SoftTimeLimitExceeded
+from celery.exceptions import QueueNotFound, SoftTimeLimitExceeded
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS
 from kombu.exceptions import OperationalError
@@ -40,6 +40,8 @@ FAILURES = ("failed", "refused", "stopped", "unverified")
 
 # One byte that a worker shares with the children that it forks: a signal reaches the parent alone.
 _leaving = mmap.mmap(-1, 1)
+_terminated = threading.Event()
+"""Set where this process alone was told to end."""
 
 
 class Unfinished(Exception):
@@ -70,6 +72,11 @@ def publish(task: Any, kwargs: dict[str, Any], queue: str, *, retry: bool = True
     """Send a message and return its id; raise Undelivered where the broker can't be reached."""
     try:
         return str(task.apply_async(kwargs=kwargs, queue=queue, retry=retry).id)
+    except QueueNotFound as exc:
+        raise Undelivered(
+            f"There is no queue {queue!r}, so nothing can be sent to it: 'manage.py runs resume ID --enqueue --queue "
+            "NAME' names another for a run, beat's admin (or 'manage.py sync_schedules --reset NAME') for a schedule."
+        ) from exc
     except (OperationalError, OSError) as exc:
         raise undelivered(exc) from exc
 
@@ -115,7 +122,7 @@ def _time(task: "Task[Any, Any]", database: str, queue: str) -> Iterator[Options
 
     def watch() -> None:
         while not ended.wait(0.2):
-            if _leaving[0] or clock.monotonic() > until:
+            if _leaving[0] or _terminated.is_set() or clock.monotonic() > until:
                 options.stop.set()
                 return
 
@@ -137,18 +144,16 @@ def _terminated_later() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    heard = threading.Event()
 
     def hear(signum: int, frame: Any) -> None:
-        heard.set()
-        leave()
+        _terminated.set()
 
     before = signal.signal(signal.SIGTERM, hear)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-        if heard.is_set():
+        if _terminated.is_set():
             later = threading.Timer(RESULT_SECONDS, os.kill, (os.getpid(), signal.SIGTERM))
             later.daemon = True
             later.start()
@@ -201,7 +206,7 @@ def start_slot(task: "Task[Any, Any]", schedule: str) -> dict[str, Any]:
     with _time(task, DEFAULT_DB_ALIAS, queue) as options, logs.about(schedule=schedule, task=options.task_id):
         swept = slots.start(schedule, options)
         for one in swept:
-            if one.outcome == "queued":
+            if one.outcome == "queued" and options.stop.is_set():
                 database = slots.database_of(schedule)
                 _go_on(Run.objects.using(database).get(pk=one.run))
     return _told(swept)

@@ -20,7 +20,7 @@ from ops.engine.lifecycle import Busy, Declined, Failed, Options, SlotTaken, Sto
 from ops.engine.parameters import BadParameters
 from ops.engine.plan import Refused
 from ops.engine.session import DatabaseTrouble, Session
-from ops.engine.sweeping import Swept, nudge
+from ops.engine.sweeping import Swept, is_given_up, nudge
 from ops.models import Run
 from ops.models import Schedule as Kept
 
@@ -304,6 +304,8 @@ def _carry_first(session: Session, held: Run, declared: schedules.Schedule, seen
     if held.state == Run.State.QUEUED and held.queue not in ("", _queue(declared, seen.row), options.queue):
         return Swept(held.pk, held.job, "queued", f"a worker of {held.queue} is to take it; {waits}")
     if held.state == Run.State.STOPPED:
+        if is_given_up(session, held, options):
+            return Swept(held.pk, held.job, "held", f"{held.message} Until then {waits}.")
         try:
             control.settle(session, held, Run.State.QUEUED, f"Carried on: {waits}.")
         except (owner.Taken, Refused) as exc:

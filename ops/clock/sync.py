@@ -9,6 +9,7 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.apps import apps
@@ -225,7 +226,11 @@ def apply(alias: str, reset: Collection[str] = (), seen: list[Item] | None = Non
         for item in items:
             if item.writes:
                 _write(alias, item)
-            _keep(item)
+            if item.database == alias:
+                _keep(item)
+            else:
+                # Only once the row is there: else it would look as if an operator had deleted it.
+                transaction.on_commit(partial(_keep, item), using=alias)
         if any(item.writes for item in items):
             _changed(alias)
     return items

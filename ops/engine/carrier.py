@@ -112,7 +112,8 @@ class Carrier:
         found = self.plan(claimed=True, upto=mark if self.job.waits_for_writers else None, estimate=True)
         advance(self.session, run, plan=found.as_json())
         plan.guard(found, options.guards, str(self.job.target._meta.verbose_name_plural))
-        if options.stop.is_set():
+        # A task whose time its plan has taken writes a batch all the same, or the next would plan for as long again.
+        if options.stop.is_set() and options.rests_as == Run.State.STOPPED:
             raise Stopped(f"Run {run.pk} wrote nothing yet: '{run.calls('resume')}' carries it on.")
         if found.changes and options.confirm and not options.confirm(found):
             raise Declined(f"Declined: run {run.pk} changed nothing.")

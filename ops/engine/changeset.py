@@ -168,13 +168,13 @@ def revert(run: Run, options: Options) -> tuple[Run, RevertPlan]:
         return _carry_back(session, job, back, run, options)
 
 
-def resume_revert(back: Run, options: Options) -> tuple[Run, RevertPlan]:
+def resume_revert(back: Run, options: Options, *, asked: bool = True) -> tuple[Run, RevertPlan]:
     """Carry an unfinished revert on to its end."""
     session = Session(options.database)
     job = registry.find(back.job).bind(back.params)
     assert back.reverts is not None  # every revert names its run
     with trouble(f"Resuming run {back.pk}"):
-        taken = take_over(session, job, back, resuming=True)
+        taken = take_over(session, job, back, resuming=asked)
         return _carry_back(session, job, taken, back.reverts, options)
 
 

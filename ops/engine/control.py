@@ -98,10 +98,13 @@ def retune(
         run.refresh_from_db(using=alias)
 
 
-def carry_on(run: Run, options: Options, *, as_begun: bool = False) -> None:
-    """Carry an unfinished run on to its end, whatever its verb is, bound by what it began with."""
+def carry_on(run: Run, options: Options, *, as_begun: bool = False, asked: bool = True) -> None:
+    """Carry an unfinished run on to its end, whatever its verb is, bound by what it began with.
+
+    Where somebody has `asked` for that, a pause or end that was wished for before is void.
+    """
     bound = options.as_begun(run)
     if run.verb == Run.Verb.REVERT:
-        changeset.resume_revert(run, bound)
+        changeset.resume_revert(run, bound, asked=asked)
     else:
-        engine.resume(registry.find(run.job), run, bound, as_begun=as_begun)
+        engine.resume(registry.find(run.job), run, bound, as_begun=as_begun, asked=asked)

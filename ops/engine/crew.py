@@ -29,7 +29,8 @@ class Crew:
         self.hands: list[subprocess.Popen[bytes]] = []
         self.leaving: list[subprocess.Popen[bytes]] = []
         self.died = 0
-        self.hired = 0
+        # Those of the task before go on by messages of their own.
+        self.hired = max(run.workers - 1, 0) if run.batches else 0
 
     def __enter__(self) -> "Crew":
         return self

@@ -133,13 +133,13 @@ def _opened(
     return job, run
 
 
-def resume(job: Job, run: Run, options: Options, *, as_begun: bool = False) -> tuple[Run, Plan]:
+def resume(job: Job, run: Run, options: Options, *, as_begun: bool = False, asked: bool = True) -> tuple[Run, Plan]:
     """Carry an unfinished apply on to its end; `as_begun` under the SQL that it began with."""
     session = Session(options.database)
     with trouble(f"Resuming run {run.pk}"), as_it_began(session, run, as_begun=as_begun):
         bound = job.bind(run.params)
         _must_know_secrets(bound, run)
-        taken = take_over(session, bound, run, resuming=True)
+        taken = take_over(session, bound, run, resuming=asked)
         return _carry(carrier_of(session, bound, run.params, taken, options))
 
 

@@ -6,16 +6,17 @@ in its row, and who comes second finds it held or done.
 
 import hashlib
 import json
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.db.models import Sum
 
+from ops import clock
 from ops.engine import control, owner, registry, retention
 from ops.engine import run as engine
-from ops.engine.lifecycle import Cancelled, Declined, Failed, Options, Stopped, Unusable, event, trouble
-from ops.engine.parameters import BadParameters
+from ops.engine.lifecycle import Cancelled, Declined, Failed, Options, Stopped, event, trouble
 from ops.engine.plan import Refused
 from ops.engine.session import DatabaseTrouble, Session
 from ops.models import Run
@@ -56,6 +57,25 @@ def queued(alias: str) -> list[Run]:
     """Return the runs that wait for a worker or a sweep, oldest first."""
     with trouble("Looking for queued runs"):
         return list(Run.objects.using(alias).filter(state=Run.State.QUEUED).order_by("pk"))
+
+
+TURN = 30.0
+"""Seconds for which a sweep of a project with workers carries a run of a shell on, before it looks around again."""
+
+
+class _Turn(threading.Event):
+    """An event that is set once a turn is over, or whoever sweeps is to stop."""
+
+    def __init__(self, parent: threading.Event) -> None:
+        super().__init__()
+        self.parent = parent
+        self.until = clock.monotonic() + TURN
+
+    def is_set(self) -> bool:
+        return self.parent.is_set() or clock.monotonic() > self.until
+
+    def wait(self, timeout: float | None = None) -> bool:
+        return self.parent.wait(timeout) or self.is_set()
 
 
 def sweep(alias: str, options: Options, send: Send | None = None) -> list[Swept]:
@@ -100,17 +120,34 @@ def _lost(session: Session, run: Run, options: Options) -> Swept | None:
     return _again(session, run, options, "lost") if run.state == Run.State.RUNNING else None
 
 
-def _again(session: Session, run: Run, options: Options, what: str) -> Swept | None:
-    """Record what keeps a run from going on, and where; stop it where that has happened there too often."""
+WORDS = {
+    "lost": "lost its process",
+    "interrupted": "reached the time limit of its task",
+    "unknown": "met a worker that knows no such job",
+}
+
+
+def _place(session: Session, run: Run) -> str:
+    """Return where a run stands, as its events tell it."""
     windows = run.windows.using(session.alias).aggregate(batches=Sum("batches"))["batches"] or 0
     told = json.dumps([run.cursor, run.plan is None, run.consent, run.changed], sort_keys=True)
-    place = f"after {max(run.batches, windows)} batches, at {hashlib.sha256(told.encode()).hexdigest()[:8]}"
+    return f"after {max(run.batches, windows)} batches, at {hashlib.sha256(told.encode()).hexdigest()[:8]}"
+
+
+def is_given_up(session: Session, run: Run, options: Options) -> bool:
+    """Tell whether a run was stopped because it got no further however often it was carried on."""
+    found = run.events.using(session.alias).filter(what__in=WORDS, detail=_place(session, run))
+    return found.count() >= options.losses
+
+
+def _again(session: Session, run: Run, options: Options, what: str) -> Swept | None:
+    """Record what keeps a run from going on, and where; stop it where that has happened there too often."""
+    place = _place(session, run)
     event(session, run, what, place)
     if run.events.using(session.alias).filter(what=what, detail=place).count() < options.losses:
         return None
-    how = "lost its process" if what == "lost" else "reached the time limit of its task"
     message = (
-        f"Run {run.pk} {how} {options.losses} times in the same place, {place}: it may be what ends it "
+        f"Run {run.pk} {WORDS[what]} {options.losses} times in the same place, {place}: it may be what ends it "
         f"(memory, a time limit). '{run.calls('resume')}' carries it on from a shell, '{run.calls('cancel')}' gives "
         "it up."
     )
@@ -125,11 +162,13 @@ def nudge(alias: str, run: Run, options: Options) -> Swept:
     taken or held (somebody else carries it out), or the state that it has ended in before.
     """
     session = Session(alias)
+    fence = run.fence
     try:
         with trouble(f"Looking at run {run.pk}"):
             run.refresh_from_db(using=alias)
             if run.state not in (Run.State.QUEUED, Run.State.RUNNING):
                 return Swept(run.pk, run.job, run.state, run.message)
+            fence = run.fence
             holder = owner.live_holder(session, run)
         if holder:
             return _lend(alias, run, options, holder)
@@ -137,20 +176,31 @@ def nudge(alias: str, run: Run, options: Options) -> Swept:
     except owner.Taken:
         return Swept(run.pk, run.job, "taken", "another process was faster")
     except Refused as exc:
-        _stop_refused(session, run, str(exc))
+        _stop(session, run, fence, str(exc))
         return Swept(run.pk, run.job, "refused", str(exc), exc)
     except Stopped as exc:
         rests = options.rests_as == Run.State.QUEUED and options.stop.is_set()
         return Swept(run.pk, run.job, "queued" if rests else "stopped", str(exc), exc)
     except (Declined, Cancelled) as exc:
         return Swept(run.pk, run.job, "cancelled", str(exc), exc)
-    except (Failed, Unusable, BadParameters, DatabaseTrouble, registry.UnknownJob) as exc:
+    except (Failed, DatabaseTrouble) as exc:
         return Swept(run.pk, run.job, "failed", str(exc), exc)
+    except registry.UnknownJob as exc:
+        # While something is deployed, another worker may know it.
+        run.refresh_from_db(using=alias)
+        waits = run.state == Run.State.QUEUED and run.fence == fence
+        return (_again(session, run, options, "unknown") if waits else None) or Swept(
+            run.pk, run.job, "failed", str(exc), exc
+        )
     except options.interrupts:
         run.refresh_from_db(using=alias)
         if run.state == Run.State.QUEUED and (stopped := _again(session, run, options, "interrupted")):
             return stopped
         raise
+    except Exception as exc:
+        # Unusable, or whatever a job's own code raises: who sweeps goes on with the next run.
+        _stop(session, run, fence, f"{type(exc).__name__}: {exc}")
+        return Swept(run.pk, run.job, "failed", str(exc), exc)
 
 
 def _lend(alias: str, run: Run, options: Options, holder: str) -> Swept:
@@ -179,15 +229,16 @@ def _carry(session: Session, run: Run, options: Options) -> Swept:
         return lost
     if options.task_id:
         Run.objects.using(alias).filter(pk=run.pk).update(task_id=options.task_id)
-    control.carry_on(run, options)
+    control.carry_on(run, options, asked=False)
     return Swept(run.pk, run.job, "done")
 
 
-def _stop_refused(session: Session, run: Run, message: str) -> None:
+def _stop(session: Session, run: Run, fence: int, message: str) -> None:
     """Stop a run that can't be carried on without somebody's choice, so that it is not tried for ever."""
     try:
         run.refresh_from_db(using=session.alias)
-        if run.state in (Run.State.QUEUED, Run.State.RUNNING) and not owner.live_holder(session, run):
+        idle = run.state in (Run.State.QUEUED, Run.State.RUNNING) and run.fence == fence
+        if idle and not owner.live_holder(session, run):
             control.settle(session, run, Run.State.STOPPED, message)
     except (owner.Taken, Refused):
         return

@@ -80,7 +80,7 @@ def hand_back(command: EngineCommand, found: "Run", options: dict[str, Any]) -> 
     queue = known(options["queue"] or found.queue or own)
     if found.state != Run.State.QUEUED:
         control.settle(session, found, Run.State.QUEUED, f"Handed to the workers by {owner.who()}.")
-    Run.objects.using(session.alias).filter(pk=found.pk).update(queue=queue)
+    Run.objects.using(session.alias).filter(pk=found.pk).update(queue=queue, wish=Run.Wish.NONE)
     found.refresh_from_db(using=session.alias)
     _tell(command, found, sent=_send(command, found), quiet=options["json"])
 

@@ -70,8 +70,8 @@ def _look(command: EngineCommand, options: dict[str, Any], stop: Any) -> list[sw
             started_from="manage.py sweep",
         )
         with _outlived(command, options):
-            found += sweeping.sweep(alias, carried, _send())
             sent += _redeliver(command, alias)
+            found += sweeping.sweep(alias, carried, _send())
     if options["json"]:
         command.print_json({"swept": [one.as_json() for one in found], "sent": sent})
         return found

@@ -15,7 +15,8 @@ ended AS (
     SET
         state = %(state)s::text,
         message = %(message)s::text,
-        wish = '',
+        -- What an operator wants of a run that only rests is heeded by who carries it on.
+        wish = CASE WHEN %(state)s::text = 'queued' THEN r.wish ELSE '' END,
         changed = coalesce(t.changed, r.changed),
         batches = coalesce(t.batches, r.batches),
         finished_at = CASE WHEN %(state)s::text IN ('queued', 'stopped', 'paused') THEN NULL ELSE clock_timestamp() END

@@ -11,8 +11,9 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import LazySettings
 
 from ops import clock, tasks
-from ops.engine import control, registry
+from ops.engine import control, plan, registry
 from ops.engine import run as engine
+from ops.engine.carrier import Carrier
 from ops.engine.lifecycle import Options
 from ops.engine.plan import Refused
 from ops.engine.sweeping import Undelivered, nudge
@@ -346,3 +347,50 @@ def test_a_run_that_nobody_has_said_yes_to_is_not_handed_on() -> None:
     assert said.error == (
         f"Nobody has said yes to the plan of run {run.pk}: 'manage.py runs resume {run.pk}' shows it and asks."
     )
+
+
+def test_what_an_operator_wished_of_a_run_that_rests_is_heeded_by_the_next_task(settings: LazySettings) -> None:
+    settings.SETWISE_TASK_SECONDS = 0.3
+    run = enqueued()
+    with slow(0.2):
+        assert carried(run)["outcome"] == "queued"
+    # As if it had been asked for while the run was planning, and its task's time was over before a batch.
+    Run.objects.update(wish="cancel")
+    written = values()
+    assert carried(run)["outcome"] == "cancelled"
+    run.refresh_from_db()
+    assert (run.state, values()) == ("cancelled", written)
+
+
+def test_a_plan_that_takes_all_of_a_tasks_time_is_not_made_again_and_again(
+    settings: LazySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.SETWISE_TASK_SECONDS = 0.1
+    run = enqueued()
+    stage = Carrier.stage
+    monkeypatch.setattr(Carrier, "stage", lambda carrier: (clock.pause(0.5), stage(carrier)))
+    make = plan.make
+    monkeypatch.setattr(plan, "make", lambda *args, **more: (clock.pause(0.5), make(*args, **more))[1])
+    outcomes = [carried(run)["outcome"] for _ in range(3)]
+    assert outcomes == ["queued", "queued", "done"]
+    assert (values(), acts(run).count("resumed")) == ({1: ROWS}, 3)
+
+
+def test_a_run_whose_job_no_worker_knows_is_stopped_in_the_end() -> None:
+    run = enqueued()
+    Run.objects.update(job="shelf.gone")
+    outcomes = [nudge("default", run, Options()).outcome for _ in range(6)]
+    assert outcomes == ["failed"] * 4 + ["stopped"] * 2
+    run.refresh_from_db()
+    assert "met a worker that knows no such job 5 times" in run.message
+
+
+def test_a_run_whose_queue_is_gone_is_said_and_the_others_are_sent() -> None:
+    first, second = enqueued(), engine.enqueue(registry.find("shelf.increment_range"), {"by": 1}, Options(queue="slow"))
+    Run.objects.filter(pk=first.pk).update(queue="quick")
+    Run.objects.update(created_at=clock.now() - timedelta(seconds=9))
+    said = command("sweep")
+    assert said.code == 0
+    assert "There is no queue 'quick', so nothing can be sent to it" in said.out
+    assert f"Run {second.pk} of shelf.increment_range: sent again to slow" in said.out
+    assert messages() == [("ops.advance", {"run": second.pk})]

@@ -45,6 +45,13 @@ os.environ["SETWISE_EMBEDDED"] = _free_name(os.environ["SETWISE_PG"])
 django.setup()
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    """Let each process of pytest-xdist take servers of its own: pytest-django would read these before this file is."""
+    for name in ("DJANGO_SETTINGS_MODULE", "SETWISE_EMBEDDED"):
+        os.environ.pop(name, None)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _stop_servers() -> Iterator[None]:
     """Stop the suite's servers at its end instead of a moment later."""

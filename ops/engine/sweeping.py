@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.db import Error
 from django.db.models import Sum
 
 from ops import clock
@@ -18,7 +19,7 @@ from ops.engine import control, owner, registry, retention
 from ops.engine import run as engine
 from ops.engine.lifecycle import Cancelled, Declined, Failed, Options, Stopped, event, trouble
 from ops.engine.plan import Refused
-from ops.engine.session import DatabaseTrouble, Session
+from ops.engine.session import DatabaseTrouble, Session, in_words
 from ops.models import Run
 
 
@@ -197,6 +198,9 @@ def nudge(alias: str, run: Run, options: Options) -> Swept:
         if run.state == Run.State.QUEUED and (stopped := _again(session, run, options, "interrupted")):
             return stopped
         raise
+    except Error as exc:
+        # The connection was lost between two statements; the next look connects anew.
+        return Swept(run.pk, run.job, "failed", str(in_words(exc, f"Carrying on run {run.pk}")), exc)
     except Exception as exc:
         # Unusable, or whatever a job's own code raises: who sweeps goes on with the next run.
         _stop(session, run, fence, f"{type(exc).__name__}: {exc}")
@@ -240,5 +244,5 @@ def _stop(session: Session, run: Run, fence: int, message: str) -> None:
         idle = run.state in (Run.State.QUEUED, Run.State.RUNNING) and run.fence == fence
         if idle and not owner.live_holder(session, run):
             control.settle(session, run, Run.State.STOPPED, message)
-    except (owner.Taken, Refused):
+    except (owner.Taken, Refused, Error):
         return

@@ -7,12 +7,12 @@ from typing import Any
 
 from django.apps import apps
 from django.core.management.base import CommandError
-from django.db import connections
+from django.db import Error, connections
 
 from ops import logs
 from ops.engine import sweeping
 from ops.engine.lifecycle import Options, trouble
-from ops.engine.session import DatabaseTrouble
+from ops.engine.session import DatabaseTrouble, in_words
 from ops.management.engine_command import FAILED, REFUSED, STOPPED, EngineCommand
 from ops.management.run_verbs import run_databases
 from ops.models import Run
@@ -41,10 +41,10 @@ def _outlived(command: EngineCommand, options: dict[str, Any]) -> Iterator[None]
     """Let a service outlive a server that is away, and say so."""
     try:
         yield
-    except DatabaseTrouble as exc:
+    except (DatabaseTrouble, Error) as exc:
         if not options["every"]:
             raise
-        command.stderr.write(str(exc))
+        command.stderr.write(str(in_words(exc, "Sweeping") if isinstance(exc, Error) else exc))
 
 
 def _aliases(command: EngineCommand, options: dict[str, Any]) -> list[str]:

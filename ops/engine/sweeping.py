@@ -8,7 +8,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.db import Error
@@ -90,9 +90,11 @@ def sweep(alias: str, options: Options, send: Send | None = None) -> list[Swept]
     for run in found:
         if options.stop.is_set():
             break
-        swept.append(
-            _requeue(alias, run, options, send) if run.queue and send and _goes_on(run) else nudge(alias, run, options)
-        )
+        if run.queue and send and _goes_on(run):
+            swept.append(_requeue(alias, run, options, send))
+            continue
+        # Where there are messages to be sent again, none waits for hours while a run of a shell is carried on.
+        swept.append(nudge(alias, run, replace(options, stop=_Turn(options.stop)) if send else options))
     retention.drop_staging_left(alias)
     return swept
 

@@ -68,6 +68,13 @@ def alias(text: str) -> str:
     return text
 
 
+def celery_is_used() -> bool:
+    """Tell whether the project has Celery and schedules: ops works without."""
+    from django.apps import apps
+
+    return apps.is_installed("django_celery_beat")
+
+
 class _Parser(CommandParser):
     """A parser whose complaint is one sentence; `--help` shows the options."""
 

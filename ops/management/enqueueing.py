@@ -2,10 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
-from django.apps import apps
 from django.core.management.base import CommandError, CommandParser
 
-from ops.management.engine_command import USAGE, EngineCommand
+from ops.management.engine_command import USAGE, EngineCommand, celery_is_used
 
 if TYPE_CHECKING:
     from ops.engine.jobs import Job, Params
@@ -116,7 +115,7 @@ def known(queue: str) -> str:
 
 
 def _must_have_celery() -> None:
-    if not apps.is_installed("django_celery_beat"):
+    if not celery_is_used():
         raise CommandError(
             "This project has no Celery to hand a run to: install setwise[schedules], or leave --enqueue out.",
             returncode=USAGE,

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from django.apps import apps
 from django.core.management.base import CommandError
 from django.db import Error, connections
 
@@ -13,7 +12,7 @@ from ops import logs
 from ops.engine import sweeping
 from ops.engine.lifecycle import Options, trouble
 from ops.engine.session import DatabaseTrouble, in_words
-from ops.management.engine_command import FAILED, REFUSED, STOPPED, EngineCommand
+from ops.management.engine_command import FAILED, REFUSED, STOPPED, EngineCommand, celery_is_used
 from ops.management.run_verbs import run_databases
 from ops.models import Run
 
@@ -91,11 +90,6 @@ def _send() -> sweeping.Send | None:
     from ops import tasks
 
     return partial(tasks.send, retry=False)
-
-
-def celery_is_used() -> bool:
-    """Tell whether the project has Celery and schedules: ops works without."""
-    return apps.is_installed("django_celery_beat")
 
 
 def _redeliver(command: EngineCommand, alias: str) -> list[str]:

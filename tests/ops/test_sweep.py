@@ -17,6 +17,7 @@ from ops.engine import run as engine
 from ops.engine.lifecycle import Options
 from ops.models import Run, RunEvent
 from tests.ops import crashing, shop
+from tests.ops.counters import lose_owner, make_counters, slow, stopped, values
 from tests.ops.crashing import alive, ask, children, manage, open_gate, prove_incremented, until, waiting
 from tests.ops.shop import command, ended, environment, make_shop, other_connection, prices, raise_prices
 from tests.shelf.models import Counter
@@ -340,3 +341,15 @@ def test_a_service_that_is_told_to_leave_does_so_and_the_next_one_goes_on(gate: 
     open_gate()
     assert command("sweep").out == f"Run {run.pk} of shelf.increment: done\n"
     prove_incremented(run, ROWS)
+
+
+def test_a_sweep_carries_a_run_of_a_shell_on_for_a_turn_and_then_looks_around(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ops.engine.sweeping.TURN", 0.3)
+    make_counters(300)
+    run = stopped()
+    lose_owner(run)
+    outcomes: list[str] = []
+    with slow(0.4):
+        while not outcomes or outcomes[-1] == "queued":
+            outcomes.append(json.loads(command("sweep", "--json").out)["swept"][0]["outcome"])
+    assert (outcomes[0], outcomes[-1], values()) == ("queued", "done", {1: 300})

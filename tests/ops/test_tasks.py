@@ -394,14 +394,3 @@ def test_a_run_whose_queue_is_gone_is_said_and_the_others_are_sent() -> None:
     assert "There is no queue 'quick', so nothing can be sent to it" in said.out
     assert f"Run {second.pk} of shelf.increment_range: sent again to slow" in said.out
     assert messages() == [("ops.advance", {"run": second.pk})]
-
-
-def test_a_sweep_carries_a_run_of_a_shell_on_for_a_turn_and_then_looks_around(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ops.engine.sweeping.TURN", 0.3)
-    run = stopped()
-    lose_owner(run)
-    outcomes: list[str] = []
-    with slow(0.4):
-        while not outcomes or outcomes[-1] == "queued":
-            outcomes.append(json.loads(command("sweep", "--json").out)["swept"][0]["outcome"])
-    assert (outcomes[0], outcomes[-1], values()) == ("queued", "done", {1: ROWS})

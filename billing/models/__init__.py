@@ -1,5 +1,6 @@
-"""The billing domain's tables: what prices follow from, and what is loaded from files of other systems."""
+"""The billing domain's tables: what prices follow from, what partners owe, and what is loaded from files."""
 
+from billing.models.orders import Order, Partner, RateField, Upload
 from billing.models.pricing import (
     Catalogue,
     Client,
@@ -29,14 +30,18 @@ __all__ = [
     "InvoiceLine",
     "Mark",
     "MoneyField",
+    "Order",
+    "Partner",
     "PercentField",
     "Plan",
     "PriceChange",
     "Promotion",
     "QuantityTier",
+    "RateField",
     "Reduction",
     "Service",
     "Subscription",
+    "Upload",
     "UsageCounter",
     # What the first migration was written with is found where it was.
     "_Range",

@@ -6,6 +6,7 @@ take different servers (test-18, test2-18, ..), so that they do not meet in one 
 
 import fcntl
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,6 +51,25 @@ def pytest_xdist_setupnodes() -> None:
     """Let each process of pytest-xdist take servers of its own: pytest-django would read these before this file is."""
     for name in ("DJANGO_SETTINGS_MODULE", "SETWISE_EMBEDDED"):
         os.environ.pop(name, None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give what soaks the time that it takes; all else has the limit of pyproject.toml, so that a hang is a failure."""
+    for item in items:
+        if item.get_closest_marker("soak") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(2 * 3_600))
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Tell of a failure at once where several processes work: what is killed later would say nothing of it."""
+    if session.config.pluginmanager.hasplugin("dsession"):
+        session.config.pluginmanager.register(_Telling(), "telling")
+
+
+class _Telling:
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            sys.stderr.write(f"\nFAILED {report.nodeid} ({report.when})\n{report.longreprtext}\n")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -57,9 +57,6 @@ def connected(app: Any) -> Iterator[Any]:
     """Open a connection to the broker whose every step is bounded; it raises what the client's library raises."""
     bounds = {"socket_connect_timeout": WAIT, "socket_timeout": 3 * WAIT, "max_retries": 1}
     connection = app.connection_for_read(transport_options=bounds, connect_timeout=WAIT)
-    # kombu publishes what it asks with retries that never end, and lets nobody say otherwise: a broker that dies
-    # after it was reached would be waited for until it is back.
-    connection.ensure = lambda producer, publish, **policy: publish
     try:
         connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0, timeout=WAIT)
         yield connection
@@ -100,9 +97,21 @@ def _ask(app: Any) -> Answers:
             return Answers(unreachable=in_words(app, exc))
 
 
+def _mailbox(app: Any, connection: Any) -> Any:
+    """Return the way to the workers over this connection alone.
+
+    What the app broadcasts goes through a pool of connections without bounds; and kombu publishes it with retries
+    that never end and lets nobody say otherwise: a broker that dies now would be waited for until it is back.
+    """
+    mailbox = app.control.mailbox(connection)
+    mailbox.producer_pool = None
+    connection.ensure = lambda producer, publish, **policy: publish
+    return mailbox
+
+
 def _broadcast(app: Any, question: str, given: dict[str, Any]) -> Replies:
     with connected(app) as connection:
-        replies = app.control.broadcast(question, arguments=given, reply=True, timeout=WAIT, connection=connection)
+        replies = _mailbox(app, connection).multi_call(question, given, timeout=WAIT)
     return [(node, reply) for one in replies or () for node, reply in one.items()]
 
 
@@ -134,6 +143,6 @@ def _clocks(app: Any) -> dict[str, float]:
                     # The first look subscribes; what is published before that is not heard.
                     connection.drain_events(timeout=left if sent else 0.05)
                 if not sent:
-                    app.control.broadcast("heartbeat", connection=connection)
+                    _mailbox(app, connection).abcast("heartbeat")
                     sent = True
     return found

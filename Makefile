@@ -3,7 +3,7 @@
 #   make test       lint, types and the whole suite in JOBS=2 processes; PG=16 or PG=15 for another PostgreSQL, ARGS for pytest
 #   make up / down  web, workers and beat on http://127.0.0.1:8000 (PORT), Ctrl-C or `make down` ends them
 #   make psql       a shell in the embedded database
-#   make soak / bench / bench-engine / bench-load / bench-schedules / lint / format / lock / clean
+#   make soak / bench / bench-engine / bench-load / bench-schedules / bench-reports / lint / format / lock / clean
 # All paths are relative, so that a space in the project's own path does no harm.
 SHELL := /bin/sh
 .ONESHELL:
@@ -19,7 +19,7 @@ ARGS ?=
 PY := .venv/bin/python
 DEVELOP := DEBUG=$${DEBUG:-1} SETWISE_PG=$(PG) PATH="$$PWD/.venv/bin:$$PATH"
 
-.PHONY: help install install-dev demo test smoke soak lint format up down psql bench bench-engine bench-load bench-schedules lock clean
+.PHONY: help install install-dev demo test smoke soak lint format up down psql bench bench-engine bench-load bench-schedules bench-reports lock clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -116,6 +116,12 @@ bench-load: install-dev
 bench-schedules: install-dev
 	@export $(DEVELOP) SETWISE_EMBEDDED=bench
 	$(PY) -m bench.schedules $(ARGS)
+	$(PY) -m config.embedded stop
+
+bench-reports: install-dev
+	@export $(DEVELOP) SETWISE_EMBEDDED=bench
+	$(PY) -m bench.reports $(ARGS)
+	$(PY) -m bench.versions
 	$(PY) -m config.embedded stop
 
 # uv is needed for this alone, so it has an environment of its own.

@@ -22,6 +22,8 @@ from billing.models import (
     HotelBooking,
     InvoiceLine,
     Mark,
+    Order,
+    Partner,
     Plan,
     PriceChange,
     Promotion,
@@ -79,6 +81,10 @@ class ClientAdmin(SubscribedAdmin):
     search_fields = ("^name",)
     search_help_text = "The beginning of the name"
 
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        allowed = super().has_delete_permission(request, obj)
+        return allowed and not (obj is not None and Partner.objects.filter(client=obj).exists())
+
 
 @admin.register(Currency)
 class CurrencyAdmin(BigAdmin):
@@ -111,9 +117,13 @@ class CurrencyAdmin(BigAdmin):
 
 
 def _in_use(currency: Currency) -> bool:
-    """Tell whether anything is priced in a currency."""
+    """Tell whether anything is priced, owed or reported in a currency."""
     users: tuple[type[Service | InvoiceLine | HotelBooking], ...] = (Service, InvoiceLine, HotelBooking)
-    return any(user._default_manager.filter(currency=currency).exists() for user in users)
+    return (
+        Partner.objects.filter(Q(currency=currency) | Q(credit_currency=currency)).exists()
+        or Order.objects.filter(Q(sell_currency=currency) | Q(refund_currency=currency)).exists()
+        or any(user._default_manager.filter(currency=currency).exists() for user in users)
+    )
 
 
 class CatalogueForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
@@ -332,3 +342,7 @@ class UsageCounterAdmin(ReadOnlyAdmin):
     last = instant("last_at", "last")
     list_display = ("meter", "account", "count", "first", "last")
     fields = ("meter", "account", "count", "first", "last", "digest")
+
+
+# Last, since its lists are made of what is above; the admin looks for this module only.
+from billing import admin_orders  # noqa: E402, F401 - registers them

@@ -6,6 +6,7 @@ from django.apps import AppConfig
 from django.apps import apps as installed
 from django.db.models.functions import Now
 from django.db.models.signals import post_migrate
+from django.utils.module_loading import autodiscover_modules
 
 
 def make_catalogue(using: str, apps: Any = None, **kwargs: Any) -> None:
@@ -26,6 +27,7 @@ class BillingConfig(AppConfig):
     verbose_name = "Billing"
 
     def ready(self) -> None:
-        from billing import checks  # noqa: F401  # registers them
+        from billing import checks, totals  # noqa: F401  # registers them
 
+        autodiscover_modules("order_types")
         post_migrate.connect(make_catalogue, sender=self)

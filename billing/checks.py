@@ -8,7 +8,9 @@ from django.core.checks import CheckMessage, Error, Tags, register
 from django.db import connections
 from django.db.migrations.loader import MigrationLoader
 
+from billing import order_types, receivables
 from ops import sql
+from ops.engine.parameters import BadParameters
 from ops.engine.session import Session
 
 _FUNCTION = re.compile(r"CREATE\b.*? FUNCTION (\w+)\(.*?AS \$body\$(.*)\$body\$$", re.DOTALL)
@@ -56,3 +58,38 @@ def the_price_rule_is_that_of_the_files(databases: Sequence[str] | None = None, 
                 )
             )
     return errors
+
+
+@register()
+def order_types_are_whole(**kwargs: Any) -> list[CheckMessage]:
+    """billing.E002: an entry of the registry of order types contradicts itself or another, and is not known."""
+    return [
+        Error(
+            wrong,
+            hint=(
+                "Correct the entry in the module order_types of its app (see docs/orders.md), then run "
+                "'manage.py check'; until then orders of the type count nowhere, and receivables name them."
+            ),
+            id="billing.E002",
+        )
+        for wrong in order_types.broken()
+    ]
+
+
+@register()
+def ages_are_ages(**kwargs: Any) -> list[CheckMessage]:
+    """billing.E003: by the ages of the settings nothing that is overdue can be told."""
+    try:
+        receivables.default_ages()
+    except BadParameters as exc:
+        return [
+            Error(
+                str(exc),
+                hint=(
+                    "Correct the setting (see docs/receivables.md), then run 'manage.py check'; until then receivables "
+                    "are told by --ages only, and the API and billing.save_receivables refuse."
+                ),
+                id="billing.E003",
+            )
+        ]
+    return []

@@ -26,6 +26,14 @@ MAKE = {
     "subscriptions": "billing/make_demo_subscriptions.sql",
 }
 
+OWED = {
+    "rates": "billing/make_demo_rates.sql",
+    "partners": "billing/make_demo_partners.sql",
+    "orders": "billing/make_demo_orders.sql",
+    "uploads": "billing/make_demo_uploads.sql",
+}
+"""What receivables and statistics are about; a demo of before there was any gets it beside what it has."""
+
 RAISED = 20
 PERCENT = 7
 
@@ -44,6 +52,9 @@ class Sizes:
     promotions: int = 120
     tiers: int = 300
     subscriptions: int = 100_000
+    partners: int = 200
+    orders: int = 10_000
+    uploads: int = 10_000
 
 
 def make(sizes: Sizes, as_of: datetime, database: str = "default") -> dict[str, int]:
@@ -61,9 +72,21 @@ def make(sizes: Sizes, as_of: datetime, database: str = "default") -> dict[str, 
                 f"{found['services']:,} services and {found['subscriptions']:,} subscriptions already; "
                 "use an empty database, or 'manage.py flush' this one."
             )
-        values = {**asdict(sizes), "as_of": as_of}
-        made = {what: int(session.execute(name, values)[0][0]) for what, name in MAKE.items()}
-        session.execute("billing/analyze_billing.sql")
+        return _made({**MAKE, **OWED}, session, sizes, as_of)
+
+
+def add_orders(sizes: Sizes, as_of: datetime, database: str = "default") -> dict[str, int]:
+    """Make what is owed, and uploads, beside what an earlier demo made; return how many rows of each kind."""
+    session = Session(database)
+    with transaction.atomic(using=database):
+        session.execute("billing/lock_sample.sql")
+        return _made(OWED, session, sizes, as_of)
+
+
+def _made(statements: dict[str, str], session: Session, sizes: Sizes, as_of: datetime) -> dict[str, int]:
+    values = {**asdict(sizes), "as_of": as_of, "today": as_of.astimezone(clock.zone()).date()}
+    made = {what: int(session.execute(name, values)[0][0]) for what, name in statements.items()}
+    session.execute("billing/analyze_billing.sql")
     return made
 
 
@@ -86,6 +109,8 @@ def ready(sizes: Sizes, say: Say) -> None:
             "services that are not the demo's; give it a database of its own, so that no real price is changed."
         )
     if found["clients"]:
+        if not (found["partners"] or found["orders"] or found["uploads"]):
+            found |= add_orders(sizes, today())
         say(f"Using the demo data made before: {_listed(found)}.")
         return
     started = clock.monotonic()
@@ -94,9 +119,8 @@ def ready(sizes: Sizes, say: Say) -> None:
 
 
 def _listed(rows: dict[str, int]) -> str:
-    return ", ".join(
-        f"{rows[what]:,} {what}" for what in ("clients", "services", "plans", "promotions", "tiers", "subscriptions")
-    )
+    kinds = ("clients", "services", "plans", "promotions", "tiers", "subscriptions", *OWED)
+    return ", ".join(f"{rows[what]:,} {what}" for what in kinds)
 
 
 def walk(run: RunCommand, say: Say) -> None:
@@ -127,3 +151,4 @@ def walk(run: RunCommand, say: Say) -> None:
     run("runs", "history", "billing.Subscription", changed)
     say("A sweep leaves alone what was taken back, and shows it as held:")
     run("reprice", "--check")
+    say("There are orders and uploads, too: see 'manage.py receivables' and 'manage.py stats uploads'.")

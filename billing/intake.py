@@ -34,6 +34,7 @@ class Outcome:
     """What was met and counted as an anomaly, in words, with how often."""
     bad: list[str] = field(default_factory=list)
     """The first of what was refused, where the load's own line numbers are not those of the file."""
+    odd_is: str = "Odd, and kept"
 
     def as_json(self) -> dict[str, Any]:
         """Return it as one object; lines = inserted + updated + unchanged + merged + rejected."""
@@ -54,7 +55,7 @@ class Outcome:
         if self.facts:
             labelled = [(name, _shown(value)) for name, value in self.facts.items()]
             parts += ["", display.facts(labelled, terminal=terminal)]
-        for title, found in (("Odd, and kept", self.odd), ("Rejects", self._reasons())):
+        for title, found in ((self.odd_is, self.odd), ("Rejects", self._reasons())):
             if found:
                 parts.append(display.table(title, ("what", "number"), _cells(found), ("number",), terminal))
         return "\n".join([*parts, *self.bad])

@@ -4,7 +4,8 @@ from typing import Any
 
 from django import forms
 
-from billing.models import Client, Plan, Service, Subscription
+from billing.models import Catalogue, Client, Mark, Plan, Service, Subscription
+from billing.receivables_saving import SaveReceivables  # noqa: F401 - registered by its import
 from ops.engine.jobs import Claim, Money, Params, Reconcile, Staged
 from ops.engine.parameters import NamedRows
 from ops.engine.registry import register
@@ -47,6 +48,8 @@ class Reprice(Reconcile):
     money = Money("price", times="quantity", currency="currency")
     labels = "billing/list_labels.sql"
     uses = PRICE_RULE
+    # Marks are claimed and settled; price changes that have taken effect are brought to what they change.
+    writes = (Mark, Catalogue, Service, Plan)
     # An insert leaves a mark, so a row that is in flight when a run begins is the next one's.
     waits_for_writers = False
 

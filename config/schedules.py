@@ -25,4 +25,24 @@ SCHEDULES = (
         missed="skip",
         deadline=timedelta(seconds=50),
     ),
+    # What was written to since: until then it is read from the table, so one that comes late makes nothing wrong.
+    Schedule(
+        name="refresh-rollups",
+        job="ops.refresh_rollup",
+        every=timedelta(minutes=5),
+        queue="fast",
+        missed="skip",
+        deadline=timedelta(minutes=4),
+    ),
+    # What each day, week and month came to, once it is over. A night that was missed is saved later, as of then.
+    Schedule(
+        name="save-uploads",
+        job="ops.save_report",
+        params={"report": "uploads", "windows": ["yesterday", "last_week", "last_month"]},
+        cron="5 0 * * *",
+        zone="Asia/Seoul",
+        queue="fast",
+        missed="each",
+        deadline=timedelta(days=30),
+    ),
 )

@@ -177,6 +177,8 @@ WSGI_APPLICATION = "config.wsgi.application"
 STATIC_URL = "static/"
 # The few files of the admin are served from where they are: no collectstatic, no directory to keep.
 WHITENOISE_USE_FINDERS = True
+# As Django's own, with a query instead of three: `/api/subscriptions/` is to need four at most.
+AUTHENTICATION_BACKENDS = ["ops.web.backends.OneQuery"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (
@@ -239,7 +241,15 @@ if _parts.scheme == "unix":
 else:
     CELERY_BROKER_URL = _redis_url
     _cache_url = urlunsplit(_parts._replace(path=f"/{int(_parts.path.strip('/') or 0) + 1}"))
-CACHES = {"default": {"BACKEND": _cache_class, "LOCATION": _cache_url, "KEY_PREFIX": "setwise"}}
+CACHES = {
+    "default": {
+        "BACKEND": _cache_class,
+        "LOCATION": _cache_url,
+        "KEY_PREFIX": "setwise",
+        # A cache that hangs costs a quarter of a second, then ops.cache leaves it alone for some.
+        "OPTIONS": {"socket_timeout": 0.25, "socket_connect_timeout": 0.25},
+    }
+}
 
 # Celery. A message only nudges: the run in the database says what to do, so a late, lost or doubled one does no harm.
 # Django's zone and beat's are one, written out: django-celery-beat takes UTC where this is no plain text.
@@ -308,5 +318,7 @@ LOG_FORMAT = _read(
     "LOG_FORMAT", _choice("json", "text"), "text" if sys.stderr and sys.stderr.isatty() else "json", "json or text"
 )
 LOGGING = logs.configuration(as_json=LOG_FORMAT == "json")
+# The last day overdue of each age of receivables but the oldest: 1-30, 31-60, 61-90, 91+.
+SETWISE_RECEIVABLES_AGES = (30, 60, 90)
 # Who asks for /metrics says this as its bearer token; without one only the admin's staff may look.
 SETWISE_METRICS_TOKEN = _read("METRICS_TOKEN", str, "", "a long random text")

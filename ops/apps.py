@@ -1,6 +1,7 @@
 """Django's entry to the engine."""
 
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 from django.utils.module_loading import autodiscover_modules
 
 
@@ -12,4 +13,12 @@ class OpsConfig(AppConfig):
     def ready(self) -> None:
         from ops import checks  # noqa: F401  # registers them
 
-        autodiscover_modules("jobs")
+        autodiscover_modules("jobs", "reports", "cached")
+        # Here that is the package; the reports of ops itself are in a module of it.
+        from ops.cache.triggers import after_migrate
+        from ops.reports import runs  # noqa: F401  # registers them
+
+        post_migrate.connect(after_migrate, sender=self)
+        from ops.reports import rollup_triggers
+
+        post_migrate.connect(rollup_triggers.after_migrate, sender=self)

@@ -20,7 +20,7 @@ from django.db.backends.postgresql.psycopg_any import is_psycopg3
 from django.db.migrations import CreateModel, Migration, SeparateDatabaseAndState
 from django.db.migrations.loader import MigrationLoader
 
-from ops.doctor import Finding, settings
+from ops.doctor import Finding, settings, versions
 from ops.doctor.catalogue import KNOWN
 from ops.engine.session import Session
 from ops.models import Run
@@ -121,7 +121,7 @@ def _said(found: Iterable[Finding]) -> list[CheckMessage]:
 
 @register()
 def instants_are_right(**kwargs: Any) -> list[CheckMessage]:
-    """ops.E010 to E017, W010 to W012: what makes beat fire at wrong instants, or keeps messages from being queued."""
+    """ops.E010 to E018, W010 to W012: what makes beat fire at wrong instants, or keeps messages from being queued."""
     return _said([*settings.instants(settings.loaded_app()), *settings.declarations()])
 
 
@@ -144,6 +144,21 @@ def databases_are_fit(databases: Sequence[str] | None = None, **kwargs: Any) -> 
             found += [*_too_old(alias), *_not_granted(alias), *_in_the_way(alias)]
         elif alias != DEFAULT_DB_ALIAS:  # that one is looked at without a connection, too
             found += _no_postgresql(alias)
+    return found
+
+
+@register(Tags.database)
+def versions_are_moved(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """ops.W048: a trigger that moves the version of a table was altered or disabled; `migrate` makes it anew."""
+    found: list[CheckMessage] = []
+    for alias in databases or ():
+        if connections[alias].vendor == "postgresql" and _is_home(alias):
+            more = "" if alias == DEFAULT_DB_ALIAS else f" --database {alias}"
+            found += _said(
+                one
+                for one in versions.unmoved(alias, f"run 'manage.py migrate{more}'", new=False)
+                if one.id == "ops.W048"
+            )
     return found
 
 

@@ -1,4 +1,4 @@
-"""The jobs that Setwise brings itself: `ops.backfill`, which is here, and `ops.upsert`, a load.
+"""The jobs that Setwise brings itself: `ops.backfill`, which is here; a load; and those of reports and rollups.
 
 `ops.backfill` fills one column of any model from an SQL expression.
 """
@@ -17,8 +17,10 @@ from ops.engine.parameters import BadParameters
 from ops.engine.registry import register
 from ops.engine.session import Session
 from ops.load.job import Upsert
+from ops.reports.rollup_job import RefreshRollup
+from ops.reports.saving import SaveReport
 
-__all__ = ["Backfill", "Upsert", "find_field"]
+__all__ = ["Backfill", "RefreshRollup", "SaveReport", "Upsert", "find_field"]
 
 
 def find_field(label: str) -> tuple[type[Model], "Field[Any, Any]"]:

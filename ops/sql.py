@@ -8,7 +8,8 @@ A file holds one statement under a header of comments:
     -- returns: inserted, updated
 
 `params` are the values (`%(name)s`), `idents` the identifiers (`{name}`, quoted by psycopg2), `returns` the
-columns of the result. A line that does not apply is left out. Literal braces and percent signs are doubled.
+columns of the result. A line that does not apply is left out; one that ends with a comma goes on in the next. Literal
+braces and percent signs are doubled.
 """
 
 import hashlib
@@ -86,6 +87,27 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
+def _read(name: str, header: list[str]) -> tuple[list[str], dict[str, tuple[str, ...]]]:
+    """Return the lines of a header that say what the statement does, and its fields."""
+    fields: dict[str, tuple[str, ...]] = {}
+    summary: list[str] = []
+    going_on = ""
+    for line in header:
+        match = _FIELD.match(line)
+        if match is None and going_on:
+            fields[going_on] += _names(line)
+        elif match is None:
+            summary.append(line)
+        elif match[1] in fields:
+            raise BrokenStatement(f"{name}: says {match[1]!r} twice; join the two lines.")
+        else:
+            fields[match[1]] = _names(match[2])
+            going_on = match[1]
+        if not line.endswith(","):
+            going_on = ""
+    return summary, fields
+
+
 def parse(name: str, text: str) -> Statement:
     """Read one file's text; raise BrokenStatement where header and body disagree."""
     lines = text.splitlines()
@@ -94,16 +116,7 @@ def parse(name: str, text: str) -> Statement:
         if not line.startswith("--"):
             break
         header.append(line[2:].strip())
-    fields: dict[str, tuple[str, ...]] = {}
-    summary: list[str] = []
-    for line in header:
-        match = _FIELD.match(line)
-        if match is None:
-            summary.append(line)
-        elif match[1] in fields:
-            raise BrokenStatement(f"{name}: says {match[1]!r} twice; join the two lines.")
-        else:
-            fields[match[1]] = _names(match[2])
+    summary, fields = _read(name, header)
     if not any(summary):
         raise BrokenStatement(f"{name}: has no first line that says what it does; begin it with '-- <sentence>.'.")
     body = "\n".join(lines[len(header) :]).strip().removesuffix(";").strip()

@@ -3,9 +3,11 @@
 Which amounts of an order count follows from its type and status: see billing/order_types.py.
 """
 
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import F, Q
 
+from billing import order_types
 from billing.models.pricing import Client, Currency, MoneyField, known_zone
 
 
@@ -39,6 +41,14 @@ class Partner(models.Model):
     """A client that buys on credit: in which currency it is told what it owes, its limit, and whose day it counts."""
 
     client = models.OneToOneField(Client, on_delete=models.PROTECT, related_name="partner")
+    # Null is 'made by hand', and any number of partners are.
+    reference = models.CharField(
+        max_length=100,
+        null=True,
+        blank=True,
+        unique=True,
+        help_text="What the partner is called where its orders come from; empty for one that was made by hand.",
+    )
     currency = models.ForeignKey(Currency, on_delete=models.PROTECT, related_name="+", db_index=False)
     credit_limit = MoneyField(null=True, blank=True, help_text="Empty is no limit.")
     credit_currency = models.ForeignKey(
@@ -89,8 +99,9 @@ class Order(models.Model):
 
     class Meta:
         constraints = [
+            # The reference first, so that its index finds an order by what a partner quotes.
             models.UniqueConstraint(
-                fields=["type", "reference"],
+                fields=["reference", "type"],
                 name="billing_order_reference",
                 violation_error_message="There is an order of this type and reference already.",
             ),
@@ -107,9 +118,27 @@ class Order(models.Model):
                 violation_error_message="An order is due on the day from which it is to be paid, or later.",
             ),
         ]
+        indexes = [
+            # These serve total_receivables.sql. Of years of orders few are not paid, or were not as of some day ..
+            models.Index(fields=["paid_on"], name="billing_order_paid_on"),
+            # .. few have a refund that is due ..
+            models.Index(fields=["refunded_on"], condition=Q(refund_amount__gt=0), name="billing_order_refunded_on"),
+            # .. and the first sale says since when rates are wanted.
+            models.Index(fields=["sold_at"], name="billing_order_sold_at"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.type} {self.reference}"
+
+    def clean(self) -> None:
+        """Refuse a type or status that no entry of billing/order_types.py names; says which there are."""
+        super().clean()
+        try:
+            order_types.counts(self.type, self.status)
+        except order_types.UnknownType as exc:
+            raise ValidationError({"type": str(exc)}) from exc
+        except order_types.UnknownStatus as exc:
+            raise ValidationError({"status": str(exc)}) from exc
 
 
 class Upload(models.Model):

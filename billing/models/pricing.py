@@ -101,8 +101,14 @@ def default_order() -> list[str]:
     return [Reduction.PROMOTION.value, Reduction.PLAN.value, Reduction.TIER.value]
 
 
+READ_OTHERWISE = ("CET", "EET", "MET", "WET")
+"""Zones that PostgreSQL takes for abbreviations: what has summer time elsewhere has none there."""
+
+
 def known_zone(name: str) -> None:
     """Refuse a name that is no IANA zone; the database refuses what its server does not know."""
+    if name in READ_OTHERWISE:
+        raise ValidationError(f"{name!r} is without summer time to PostgreSQL: write a name such as Europe/Paris.")
     if name not in available_timezones():
         raise ValidationError(f"{name!r} is no time zone: write a name such as Asia/Seoul.")
 
@@ -226,6 +232,8 @@ class Subscription(models.Model):
             models.Index(
                 fields=["pinned_until"], condition=Q(pinned_until__isnull=False), name="billing_subscription_pinned"
             ),
+            # Serves the report `subscriptions`. Without the price, as above: no job rewrites when one began.
+            models.Index(fields=["started_at"], name="billing_subscription_started"),
         ]
 
     def __str__(self) -> str:

@@ -35,13 +35,14 @@ def shown(moment: datetime) -> str:
     return f"{moment.astimezone(zone()):%Y-%m-%d %H:%M:%S %Z}"
 
 
-def parse_instant(text: str) -> datetime:
-    """Read an ISO 8601 date or date-time; without an offset it is meant in the project's zone.
+def parse_instant(text: str, where: ZoneInfo | None = None) -> datetime:
+    """Read an ISO 8601 date or date-time; without an offset it is meant in the zone `where`, or the project's.
 
     Raises ValueError, with what to write instead, for anything else, and for a local time
     that the zone skips or has twice, where guessing would move a price change by an hour.
     """
     text = text.strip()
+    local_zone = where or zone()
     advice = "write it as 2026-12-01, 2026-12-01T00:00 or 2026-12-01T00:00+09:00"
     try:
         value = parse_datetime(text)
@@ -50,18 +51,18 @@ def parse_instant(text: str) -> datetime:
             if day is None:
                 raise ValueError(f"{text!r} is not a date or date-time")
             value = datetime.combine(day, wall_time())
-        # What can't be told in UTC and in the project's zone alike is no instant: it lies at an end of time.
-        aware = value if timezone.is_aware(value) else value.replace(tzinfo=zone())
-        aware.astimezone(UTC).astimezone(zone())
+        # What can't be told in UTC and in that zone alike is no instant: it lies at an end of time.
+        aware = value if timezone.is_aware(value) else value.replace(tzinfo=local_zone)
+        aware.astimezone(UTC).astimezone(local_zone)
     except (ValueError, OverflowError) as exc:
         raise ValueError(f"{text!r} is not an instant: {advice}.") from exc
     if timezone.is_aware(value):
         return value.astimezone(UTC)
-    local = value.replace(tzinfo=zone())
-    if local.astimezone(UTC).astimezone(zone()).replace(tzinfo=None) != value:
-        raise ValueError(f"{text!r} does not exist in {zone().key}: clocks skip it; give an offset.")
+    local = value.replace(tzinfo=local_zone)
+    if local.astimezone(UTC).astimezone(local_zone).replace(tzinfo=None) != value:
+        raise ValueError(f"{text!r} does not exist in {local_zone.key}: clocks skip it; give an offset.")
     if local.replace(fold=1).utcoffset() != local.replace(fold=0).utcoffset():
-        raise ValueError(f"{text!r} happens twice in {zone().key}; give an offset.")
+        raise ValueError(f"{text!r} happens twice in {local_zone.key}; give an offset.")
     return local.astimezone(UTC)
 
 

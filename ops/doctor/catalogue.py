@@ -69,6 +69,9 @@ E016 the broker keeps messages in the memory of one process
 E017 a declared schedule is wrong
     sync_schedules and the workers refuse it.
     -> correct it in the code
+E018 a declared report is wrong
+    It is not known: nothing computes, saves or serves it.
+    -> correct its class
 W010 CELERY_TIMEZONE is not TIME_ZONE
     A schedule made in the admin means another day than the reports and --as-of do.
     -> set CELERY_TIMEZONE = str(TIME_ZONE)
@@ -163,6 +166,9 @@ E046 clocks are apart
 E047 the database can't be reached
     No run can be started, and little can be told.
     -> see that the server runs and that DATABASES (DATABASE_URL) names it
+E048 a function that moves or reads versions was replaced
+    Writes may not move the versions of tables: the cache then answers with what is old.
+    -> manage.py migrate, which makes it anew and all that is cached old
 W040 synchronous_commit is off
     A crash of the server loses the last commits, though the run and the worker took them for done.
     -> in psql: ALTER ROLE .. SET synchronous_commit = on
@@ -187,6 +193,13 @@ W046 an index is invalid
 W047 autovacuum is off for a table
     Its dead rows stay until somebody vacuums it by hand.
     -> in psql: ALTER TABLE .. RESET (autovacuum_enabled)
+W048 the version of a table is not moved
+    A trigger, or one of a partition, is missing, was altered or disabled. Nothing that is read from the table is kept
+    in the cache; writes to a partition that has none are not seen.
+    -> manage.py migrate
+W049 a table can't have the version that is declared
+    Nothing that is read from it is kept in the cache.
+    -> declare the tables that a view reads; tell rows apart by a column of whole numbers, texts, UUIDs or booleans
 I001 the embedded servers are used
     They are for development and tests, not for production.
     -> set DATABASE_URL and REDIS_URL on a production host

@@ -14,7 +14,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.models import Model, UniqueConstraint
 
 from ops import clock
-from ops.doctor import Finding, Site, finding
+from ops.doctor import Finding, Site, finding, versions
 from ops.doctor.settings import APART, of_check
 from ops.engine import registry
 from ops.engine.session import Session, in_words
@@ -89,7 +89,10 @@ def look(site: Site, behind: list[str]) -> Iterator[Finding]:
         yield finding("W044", f"{used} of {most} connections are used.")
     yield from _timeouts(session, role)
     yield from _in_the_way(session)
-    yield from _indexes(site, session, {one.partition(".")[0] for one in behind})
+    labels = {one.partition(".")[0] for one in behind}
+    yield from _indexes(site, session, labels)
+    if "ops" not in labels:
+        yield from versions.look(site, _migrate(site.alias))
 
 
 def _migrate(alias: str) -> str:

@@ -90,7 +90,11 @@ def of_check(message: CheckMessage) -> Finding:
 
 
 def declarations() -> Iterator[Finding]:
-    """Find what is wrong with the declared schedules."""
+    """Find what is wrong with the declared reports and schedules."""
+    from ops.reports import registry
+
+    for problem in registry.broken():
+        yield finding("E018", problem)
     if not getattr(settings, "SETWISE_SCHEDULES", None):
         return
     from ops.clock import schedules

@@ -118,6 +118,8 @@ class Job:
     labels: ClassVar[str | None] = None
     uses: ClassVar[tuple[str, ...]] = ()
     """Statements of functions in the database that the job's own statements call; they are part of its digest."""
+    writes: ClassVar[tuple[type[Model] | str, ...]] = ()
+    """The tables that its runs write besides the target: by triggers, cascades, or statements of its own."""
     post_checks: ClassVar[tuple[str, ...]] = ()
     """SELECTs that must return no row once all is written; else the run ends as done, unverified."""
     waits_for_writers: ClassVar[bool] = True
@@ -248,7 +250,7 @@ class Job:
 
     def check(self) -> None:
         """Raise BrokenJob unless the statements are what the declaration says."""
-        for name in ("columns", "masked", "uses", "post_checks"):
+        for name in ("columns", "masked", "uses", "writes", "post_checks"):
             if not isinstance(getattr(self, name), tuple):
                 raise BrokenJob(f"{self.name}: {name} is a tuple; with one entry it ends with a comma: ('price',).")
         self.column_fields()

@@ -38,6 +38,20 @@ def drop_staging_left(alias: str) -> list[int]:
     return loads
 
 
+def merge_versions(alias: str) -> int:
+    """Merge what writers have added to the versions of tables and tags; return how many rows there were."""
+    session = Session(alias)
+    merged = 0
+    with trouble("Merging the versions of tables"):
+        for _ in range(100):  # writers may add as fast as this merges
+            with session.transaction(lock_timeout=2_000, statement_timeout=0):
+                found = session.execute("ops/find_merged.sql")[0][0]
+            merged += found
+            if found < 10_000:
+                break
+    return merged
+
+
 def _prunable(session: Session, before: datetime) -> tuple[list[int], Prunable]:
     found = session.execute("ops/list_prunable.sql", {"before": before})
     runs = [row[0] for row in found]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 import psycopg2
@@ -14,6 +15,7 @@ LOCK_NOT_AVAILABLE = "55P03"
 DEADLOCK = "40P01"
 SERIALIZATION = "40001"
 STATEMENT_TIMEOUT = "57014"
+INSUFFICIENT_PRIVILEGE = "42501"
 RETRYABLE = (LOCK_NOT_AVAILABLE, DEADLOCK, SERIALIZATION, STATEMENT_TIMEOUT)
 
 _ADVICE = {
@@ -75,12 +77,21 @@ class Session:
 
     @contextmanager
     def transaction(
-        self, *, lock_timeout: int, statement_timeout: int, ordered: bool = False, snapshot: bool = False
+        self,
+        *,
+        lock_timeout: int,
+        statement_timeout: int,
+        ordered: bool = False,
+        snapshot: bool = False,
+        committed: bool = False,
     ) -> Iterator[None]:
-        """Open one transaction with limits in milliseconds; `snapshot` reads everything as of one moment."""
+        """Open one transaction with limits in milliseconds; `snapshot` reads everything as of one moment.
+
+        With `committed` each statement reads what is committed by then, whatever the connection's setting is.
+        """
         with transaction.atomic(using=self.alias):
-            if snapshot and len(self.connection.atomic_blocks) == 1:
-                self.execute("ops/set_snapshot.sql")
+            if len(self.connection.atomic_blocks) == 1 and (snapshot or committed):
+                self.execute("ops/set_snapshot.sql" if snapshot else "ops/set_read_committed.sql")
             self._limit(lock_timeout, statement_timeout, ordered=ordered)
             yield
 
@@ -104,19 +115,24 @@ def sqlstate(exc: BaseException) -> str:
     return (cause.pgcode or "") if isinstance(cause, psycopg2.Error) else ""
 
 
-def in_words(exc: Error, tried: str) -> DatabaseTrouble:
-    """Turn a database error into one sentence: what was tried, what was found, what to do."""
+def in_words(exc: Error, tried: str, advice: Mapping[str, str] = MappingProxyType({})) -> DatabaseTrouble:
+    """Turn a database error into one sentence: what was tried, what was found, what to do.
+
+    `advice` has what to do by SQLSTATE ('' for a lost connection), where that is not what is to be done about a run.
+    """
     code = sqlstate(exc)
     cause = exc.__cause__
     found = (cause.diag.message_primary if isinstance(cause, psycopg2.Error) else None) or str(exc)
     # libpq explains itself at length below its first line.
     found = " ".join((found if code else found.strip().partition("\n")[0]).split()).rstrip(".")
-    if code:
-        advice = _ADVICE.get(code, f"see SQLSTATE {code} in PostgreSQL's documentation")
+    if code in advice:
+        mends = advice[code]
+    elif code:
+        mends = _ADVICE.get(code, f"see SQLSTATE {code} in PostgreSQL's documentation")
     else:
         # Never had or lost: a database error without a SQLSTATE is one of the connection.
-        advice = (
+        mends = (
             "see that the server runs and that DATABASES (DATABASE_URL) names it, then start the same command again: "
             "a run that had begun goes on"
         )
-    return DatabaseTrouble(f"{tried}: {found}; {advice}.")
+    return DatabaseTrouble(f"{tried}: {found}; {mends}.")

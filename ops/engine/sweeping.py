@@ -83,7 +83,7 @@ def sweep(alias: str, options: Options, send: Send | None = None) -> list[Swept]
     """Carry each stale run on; one that nobody has said yes to is cancelled, having changed nothing.
 
     A run of the workers is queued again instead, where there is a way to `send` it. Staging tables whose run has ended
-    without dropping them are dropped.
+    without dropping them are dropped; what writers have added to the versions of tables is merged.
     """
     found = stale(alias) + [run for run in queued(alias) if not run.queue]
     swept = []
@@ -96,6 +96,7 @@ def sweep(alias: str, options: Options, send: Send | None = None) -> list[Swept]
         # Where there are messages to be sent again, none waits for hours while a run of a shell is carried on.
         swept.append(nudge(alias, run, replace(options, stop=_Turn(options.stop)) if send else options))
     retention.drop_staging_left(alias)
+    retention.merge_versions(alias)
     return swept
 
 

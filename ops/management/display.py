@@ -45,11 +45,32 @@ def table(
         made.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
         made.add_row(*(Text("-" if cell is None else str(cell)) for cell in row))
-    console = _console(terminal)
     # By itself: as the table's own title it would be wrapped to the width of a narrow one.
-    console.print(Text(title, style="bold"))
-    console.print(made)
-    return "\n" + "\n".join(line.rstrip() for line in str(console.file.getvalue()).rstrip().splitlines())
+    return f"\n{heading(title, terminal=terminal)}\n{printed(made, terminal=terminal)}"
+
+
+def heading(title: str, *, terminal: bool) -> str:
+    """Return what stands above a table."""
+    from rich.text import Text
+
+    return printed(Text(title, style="bold"), terminal=terminal)
+
+
+def printed(what: Any, *, terminal: bool) -> str:
+    """Return what rich makes of something, without blanks at the ends of lines."""
+    console = _console(terminal)
+    console.print(what)
+    return "\n".join(line.rstrip() for line in str(console.file.getvalue()).rstrip().splitlines())
+
+
+def width(*, terminal: bool) -> int:
+    """Return the cells of a line."""
+    return int(_console(terminal).width)
+
+
+def wrapped(text: str, *, terminal: bool) -> str:
+    """Return a sentence broken to the width there is."""
+    return textwrap.fill(text, max(width(terminal=terminal), 40), break_long_words=False, break_on_hyphens=False)
 
 
 def facts(lines: Sequence[tuple[str, object]], *, terminal: bool) -> str:

@@ -6,6 +6,7 @@ from django.db.models import Max
 from django.forms import BooleanField
 
 from ops import clock
+from ops.cache.triggers import written_by
 from ops.engine import registry
 from ops.engine.lifecycle import trouble
 from ops.management import display
@@ -15,7 +16,7 @@ TOGETHER = "\u00a0"
 
 
 def listed(alias: str) -> list[dict[str, Any]]:
-    """Return each job's name, summary, target, parameters and last run (plans apart) in a database."""
+    """Return each job's name, summary, target, tables, parameters and last run (plans apart) in a database."""
     with trouble("Listing the jobs"):
         runs = Run.objects.using(alias).exclude(verb=Run.Verb.PLAN)
         newest = runs.order_by().values("job").annotate(newest=Max("pk")).values("newest")
@@ -30,6 +31,7 @@ def _document(name: str, run: Run | None) -> dict[str, Any]:
         "job": name,
         "does": (job.__doc__ or "").strip().partition("\n")[0],
         "target": target._meta.label if target else None,
+        "writes": written_by(job),
         "parameters": [
             {
                 "name": name,
@@ -61,6 +63,8 @@ def shown(found: list[dict[str, Any]], *, terminal: bool) -> str:
             opened = clock.shown(clock.parse_instant(last["created_at"]))
             ended = f"run {last['run']} ({last['verb']}): {last['state']}, {last['changed']:,} rows, {opened}"
         lines = [("does", one["does"] or "-"), ("options", options or "-"), ("last run", ended)]
+        if len(one["writes"]) > 1:
+            lines.insert(2, ("writes", ", ".join(one["writes"])))
         # An option and its value stay on one line.
         paragraphs.append(f"{one['job']}\n{display.facts(lines, terminal=terminal)}".replace(TOGETHER, " "))
     if not paragraphs:

@@ -18,8 +18,15 @@ class Migration(migrations.Migration):
             fields=[
                 ('report', models.CharField(max_length=100, primary_key=True, serialize=False)),
                 ('digest', models.CharField(max_length=64)),
+                ('source', models.CharField(max_length=200)),
+                ('time_column', models.CharField(max_length=63)),
                 ('grain', models.CharField(max_length=10)),
                 ('zone', models.CharField(max_length=64)),
+                ('touch', models.CharField(max_length=63)),
+                ('tables', django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), size=None)),
+                ('files', django.contrib.postgres.fields.ArrayField(base_field=models.BigIntegerField(), size=None)),
+                ('columns', models.JSONField(default=dict)),
+                ('types', django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), default=list, size=None)),
                 ('built_at', models.DateTimeField(null=True)),
                 ('refreshed_at', models.DateTimeField(null=True)),
             ],
@@ -27,11 +34,13 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name='RollupRow',
             fields=[
-                ('pk', models.CompositePrimaryKey('report', 'bucket', 'group', blank=True, editable=False, primary_key=True, serialize=False)),
+                ('pk', models.CompositePrimaryKey('report', 'level', 'bucket', 'key', blank=True, editable=False, primary_key=True, serialize=False)),
                 ('report', models.CharField(max_length=100)),
+                ('level', models.PositiveSmallIntegerField()),
                 ('bucket', models.DateTimeField()),
-                ('group', models.JSONField(default=dict)),
-                ('values', django.contrib.postgres.fields.ArrayField(base_field=models.DecimalField(decimal_places=20, max_digits=1000, null=True), size=None)),
+                ('key', models.BinaryField()),
+                ('groups', django.contrib.postgres.fields.ArrayField(base_field=models.TextField(null=True), size=None)),
+                ('sums', django.contrib.postgres.fields.ArrayField(base_field=models.TextField(null=True), size=None)),
             ],
         ),
         migrations.CreateModel(
@@ -39,7 +48,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('pk', models.CompositePrimaryKey('name', 'slot', blank=True, editable=False, primary_key=True, serialize=False)),
                 ('name', models.CharField(max_length=200)),
-                ('slot', models.PositiveSmallIntegerField()),
+                ('slot', models.BigIntegerField()),
                 ('version', models.BigIntegerField()),
             ],
         ),
@@ -49,8 +58,10 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('report', models.CharField(max_length=100)),
                 ('bucket', models.DateTimeField(null=True)),
+                ('ends_at', models.DateTimeField(null=True)),
             ],
             options={
+                'verbose_name_plural': 'touched buckets',
                 'indexes': [models.Index(fields=['report', 'bucket'], name='ops_rolluptouched_bucket')],
             },
         ),
@@ -78,11 +89,17 @@ class Migration(migrations.Migration):
                 ('starts_at', models.DateTimeField(null=True)),
                 ('ends_at', models.DateTimeField(null=True)),
                 ('values', models.JSONField()),
+                ('kinds', models.JSONField(default=dict)),
+                ('digest', models.CharField(max_length=64)),
                 ('saved_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('run', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='ops.run')),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('report', 'window', 'as_of', 'filters', 'group'), name='ops_reportresult_once')],
+                'constraints': [models.UniqueConstraint(fields=('report', 'window', 'as_of', 'digest'), name='ops_reportresult_once')],
             },
+        ),
+        migrations.AddIndex(
+            model_name='run',
+            index=models.Index(fields=['created_at'], name='ops_run_created'),
         ),
     ]

@@ -111,6 +111,8 @@ class Run(models.Model):
             models.Index(fields=["target", "-id"], name="ops_run_target"),
             # count_ended.sql: what ended since midnight, for /metrics.
             models.Index(fields=["finished_at"], condition=Q(finished_at__isnull=False), name="ops_run_finished"),
+            # The report `runs`.
+            models.Index(fields=["created_at"], name="ops_run_created"),
         ]
 
     def __str__(self) -> str:

@@ -20,16 +20,17 @@ class ReportResult(models.Model):
     # Half-open; null where the report has no such edge.
     starts_at = models.DateTimeField(null=True)
     ends_at = models.DateTimeField(null=True)
-    # A number is a text where a float would lose digits.
+    # A number is a text where a float would lose digits; kinds says of what such a text is: decimal, int, float, ..
     values = models.JSONField()
+    kinds = models.JSONField(default=dict)
+    # SHA-256 of filters and group: an index on themselves would refuse long ones.
+    digest = models.CharField(max_length=64)
     run = models.ForeignKey(Run, on_delete=models.SET_NULL, null=True, related_name="+")
     saved_at = models.DateTimeField(db_default=Now())
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(
-                fields=["report", "window", "as_of", "filters", "group"], name="ops_reportresult_once"
-            )
+            models.UniqueConstraint(fields=["report", "window", "as_of", "digest"], name="ops_reportresult_once")
         ]
 
     def __str__(self) -> str:
@@ -37,12 +38,24 @@ class ReportResult(models.Model):
 
 
 class Rollup(models.Model):
-    """A report whose sums are kept by the bucket: by which definition, and whether all of them have been built."""
+    """A report whose sums are kept by the bucket: by which definition, of which tables, and whether all were built."""
 
     report = models.CharField(max_length=100, primary_key=True)
+    # Of everything that decides what is kept; another one in the code means that nothing kept can be used.
     digest = models.CharField(max_length=64)
+    # The table, with its schema and quoted, and the column by which its rows fall into buckets.
+    source = models.CharField(max_length=200)
+    time_column = models.CharField(max_length=63)
     grain = models.CharField(max_length=10)
     zone = models.CharField(max_length=64)
+    # The function of the triggers that note which buckets were touched, and the tables that have them: partitions, too.
+    touch = models.CharField(max_length=63)
+    tables = ArrayField(models.TextField())
+    # Their files: another one means that a table was rewritten, and values may have changed that no trigger saw.
+    files = ArrayField(models.BigIntegerField())
+    # The types of the columns that the expressions name, of the groups and of the sums.
+    columns = models.JSONField(default=dict)
+    types = ArrayField(models.TextField(), default=list)
     built_at = models.DateTimeField(null=True)
     refreshed_at = models.DateTimeField(null=True)
 
@@ -51,40 +64,49 @@ class Rollup(models.Model):
 
 
 class RollupRow(models.Model):
-    """The sums of one group in one bucket; a bucket begins at this instant and lasts for the rollup's grain."""
+    """The sums of one group in one bucket, as texts of the types that `Rollup.types` names.
 
-    pk = CompositePrimaryKey("report", "bucket", "group")
+    Level 0 tells the report's groups apart, level 1 also what it is filtered by.
+    """
+
+    pk = CompositePrimaryKey("report", "level", "bucket", "key")
     report = models.CharField(max_length=100)
+    level = models.PositiveSmallIntegerField()
     bucket = models.DateTimeField()
-    group = models.JSONField(default=dict)
-    values = ArrayField(models.DecimalField(max_digits=1000, decimal_places=20, null=True))
+    # The SHA-256 of the groups: an index holds no text of any length.
+    key = models.BinaryField()
+    groups = ArrayField(models.TextField(null=True))
+    sums = ArrayField(models.TextField(null=True))
 
     def __str__(self) -> str:
         return f"{self.report} from {self.bucket:%Y-%m-%d %H:%M %Z}"
 
 
 class RollupTouched(models.Model):
-    """A bucket whose source rows were written since it was last computed (null: any); written by triggers."""
+    """A bucket whose source rows were written since it was last computed (null: all of them); written by triggers."""
 
     report = models.CharField(max_length=100)
     bucket = models.DateTimeField(null=True)
+    ends_at = models.DateTimeField(null=True)
 
     class Meta:
+        verbose_name_plural = "touched buckets"
         indexes = [models.Index(fields=["report", "bucket"], name="ops_rolluptouched_bucket")]
 
     def __str__(self) -> str:
-        return f"{self.report}: {self.bucket}"
+        return f"{self.report}: {self.bucket or 'all'}"
 
 
 class TableVersion(models.Model):
     """One stripe of a table's version, which a trigger moves with each transaction that writes to the table.
 
-    The version of a table is the sum over its stripes: a number is drawn from a sequence, so none comes twice.
+    The version of a table is the sum over its stripes. Those below 16 are rewritten, with numbers of a sequence; more
+    ones are added, and merged again, where a writer may not rewrite any. The row named "*" moves all versions at once.
     """
 
     pk = CompositePrimaryKey("name", "slot")
     name = models.CharField(max_length=200)
-    slot = models.PositiveSmallIntegerField()
+    slot = models.BigIntegerField()
     version = models.BigIntegerField()
 
     def __str__(self) -> str:
@@ -92,7 +114,7 @@ class TableVersion(models.Model):
 
 
 class TagVersion(models.Model):
-    """A write to the rows of a table that have one tag, such as a partner's; the tag's version is the sum of these."""
+    """Writes to the rows of a table that have one tag, such as a partner's, or any ("*"); their sum is its version."""
 
     name = models.CharField(max_length=200)
     tag = models.CharField(max_length=200)

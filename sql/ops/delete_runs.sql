@@ -1,4 +1,5 @@
 -- Forget runs with their events, windows, rejects and those changesets whose month is not dropped whole.
+-- What they saved of reports stays.
 -- params: runs
 -- returns: id
 WITH changesets AS (
@@ -19,6 +20,12 @@ rejects AS (
 windows AS (
     DELETE FROM ops_window AS w
     WHERE w.run_id = any(%(runs)s::bigint[])
+),
+
+results AS (
+    UPDATE ops_reportresult AS s
+    SET run_id = NULL
+    WHERE s.run_id = any(%(runs)s::bigint[])
 )
 
 DELETE FROM ops_run AS r

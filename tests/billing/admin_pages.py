@@ -37,13 +37,13 @@ def initial(browser: Browser, address: str) -> dict[str, Any]:
     for bound in form:
         widget = bound.field.widget
         value = bound.value()
-        if hasattr(widget, "decompress"):
-            parts = widget.decompress(value)
-            found |= {f"{bound.html_name}_{i}": "" if part is None else str(part) for i, part in enumerate(parts)}
-        else:
-            found[bound.html_name] = "" if value is None else str(value)
-        if bound.field.show_hidden_initial:
-            found[bound.html_initial_name] = "" if value is None else str(value)
+        names = [bound.html_name, *([bound.html_initial_name] if bound.field.show_hidden_initial else [])]
+        for name in names:
+            if hasattr(widget, "decompress"):
+                parts = widget.decompress(value)
+                found |= {f"{name}_{i}": "" if part is None else str(part) for i, part in enumerate(parts)}
+            else:
+                found[name] = "" if value is None else str(value)
     return found
 
 

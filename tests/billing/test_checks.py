@@ -1,6 +1,7 @@
 """The system checks of the billing domain, each test named after the check's id."""
 
 from io import StringIO
+from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -45,3 +46,24 @@ def test_billing_e001_does_not_keep_migrate_from_mending_it() -> None:
     change_the_rule()
     MigrationRecorder(connection).record_unapplied("billing", "0002_pricing")
     assert "no issues" in check()
+
+
+@pytest.mark.parametrize(
+    "ages", [(), (30, 30), (0, 30), ("30", "60"), 30, (True,), (30, 2**31), tuple(range(1, 9)), "30,60,90"]
+)
+def test_billing_e003_names_the_setting_whose_ages_are_none(settings: Any, ages: Any) -> None:
+    settings.SETWISE_RECEIVABLES_AGES = ages
+    with pytest.raises(SystemCheckError) as found:
+        check()
+    said = str(found.value)
+    assert (
+        f"(billing.E003) SETWISE_RECEIVABLES_AGES: {ages!r} are no ages: give 1 to 7 rising numbers of days, such as "
+        "(30, 60, 90)."
+    ) in said
+    assert "Correct the setting" in said
+
+
+def test_billing_e003_is_silent_where_ages_rise(settings: Any) -> None:
+    for ages in ((1,), [7, 14], (1, 2, 3, 4, 5, 6, 2**31 - 1)):
+        settings.SETWISE_RECEIVABLES_AGES = ages
+        assert "no issues" in check()

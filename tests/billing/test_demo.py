@@ -25,7 +25,7 @@ from ops.engine.plan import Refused
 from ops.models import Hold, Run
 from tests.billing.retail import differing
 
-SMALL = demo.Sizes(clients=300, services=60, plans=6, promotions=48, tiers=90, subscriptions=5_000)
+SMALL = demo.Sizes(300, 60, 6, 48, 90, 5_000, partners=60, orders=600, uploads=400)
 AS_OF = datetime(2026, 11, 1, tzinfo=UTC)
 
 
@@ -75,6 +75,10 @@ def test_the_data_is_what_was_asked_for() -> None:
         "promotions": 48,
         "tiers": 90,
         "subscriptions": 5_000,
+        "rates": 1_995,
+        "partners": 60,
+        "orders": 600,
+        "uploads": 400,
     }
     assert dict(Currency.objects.values_list("code", "minor_units")) == {
         "BHD": 3, "CHF": 2, "EUR": 2, "GBP": 2, "JPY": 0, "KRW": 0, "KWD": 3, "USD": 2,
@@ -160,9 +164,11 @@ def test_the_demo_refuses_a_database_in_use() -> None:
 @pytest.mark.smoke
 def test_the_walk_can_be_walked_again_and_again() -> None:
     first = walk("--subscriptions", "4000")
-    assert "Made 2,000 clients, 200 services, 6 plans, 120 promotions, 300 tiers, 4,000 subscriptions in " in flat(
-        first
+    made = (
+        r"Made 2,000 clients, 200 services, 6 plans, 120 promotions, 300 tiers, 4,000 subscriptions, [12],\d{3} rates, "
     )
+    assert re.search(made + "200 partners, 10,000 orders, 10,000 uploads in ", flat(first))
+    assert "see 'manage.py receivables' and 'manage.py stats uploads'" in flat(first)
     commands = re.findall(r"^\$ manage\.py (.*)$", first, re.MULTILINE)
     applied, reverted = Run.objects.filter(verb="apply").get(), Run.objects.filter(verb="revert").get()
     assert [re.sub(r"Subscription \d+", "Subscription ID", command) for command in commands] == [

@@ -43,6 +43,8 @@ STATEMENT = re.compile(
     re.DOTALL,
 )
 SQL_ALLOWED = {
+    "ops/cache/versions.py": "composes the reading of versions around the names of tables",
+    "ops/cache/triggers.py": "composes triggers, which take their arguments as names",
     "ops/engine/batches.py": "composes what writes a batch and its changeset, typed by the job's target",
     "ops/engine/compiler.py": "composes what reads a job's rows around its own SELECT",
     "ops/engine/shape.py": "composes what divides a target by its key, whatever that is",
@@ -52,6 +54,11 @@ SQL_ALLOWED = {
     "ops/load/filling.py": "composes what writes rejects and the merge table, typed by the target",
     "ops/load/merging.py": "composes what merges a range of a load and keeps it, typed by the target",
     "ops/load/single.py": "composes the upsert of one row, typed by the target",
+    "ops/reports/advising.py": "composes the index that a report lacks, and the view that tells which columns it reads",
+    "ops/reports/compiler.py": "composes the one statement of a report, from its declaration",
+    "ops/reports/rollup_compiler.py": "composes what keeps the sums of a report and holds them against its source",
+    "ops/reports/rollup_reading.py": "composes what answers a report from its sums, and from what was touched",
+    "ops/reports/trying.py": "makes a report's statement a view for a moment, to see what it reads",
     "config/embedded/servers.py": "creates the database in which everything else happens",
 }
 CLOCKS = {

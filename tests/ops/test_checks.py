@@ -159,8 +159,10 @@ def test_ops_e005_tables_of_our_names_are_found_before_migrate_meets_them() -> N
     message = only(["default"])
     assert (message.id, message.is_serious()) == ("ops.E005", True)
     assert message.msg == (
-        "Database 'default' has ops_anomaly, ops_changeset, ops_hold, ops_missedslots, ops_reject, ops_run, "
-        "ops_runevent, ops_schedule, ops_source already, and no migration of ops that made them is recorded there."
+        "Database 'default' has ops_anomaly, ops_changeset, ops_hold, ops_missedslots, ops_reject, "
+        "ops_reportresult, ops_rollup, ops_rolluprow, ops_rolluptouched, ops_run, ops_runevent, ops_schedule, "
+        "ops_source, ops_tableversion, ops_tagversion already, "
+        "and no migration of ops that made them is recorded there."
     )
     assert str(message.hint).endswith("ALTER TABLE ops_anomaly RENAME TO ops_anomaly_before; then migrate.")
     with pytest.raises(SystemCheckError, match=r"ops\.E005"):

@@ -43,6 +43,7 @@ VERBS = {
     "set",
     "settle",
     "stage",
+    "total",
 }
 pytestmark = pytest.mark.django_db
 
@@ -63,17 +64,29 @@ FIRST = {
     "billing/create_zone_check.sql": "billing/drop_zone_check.sql",
     "billing/create_triggers.sql": "billing/drop_triggers.sql",
     "billing/drop_functions.sql": "billing/drop_triggers.sql",
+    "billing/drop_known_zone.sql": "billing/drop_partner_zone_check.sql",
     "ops/find_expression.sql": "ops/create_expression_check.sql",
     "ops/create_open_staging.sql": "ops/drop_load_functions.sql",
     "ops/create_open_merge.sql": "ops/drop_load_functions.sql",
     "ops/create_settle_merge.sql": "ops/drop_load_functions.sql",
     "ops/create_drop_staging.sql": "ops/drop_load_functions.sql",
     "ops/create_input_error.sql": "ops/drop_load_functions.sql",
+    "ops/create_version_sequence.sql": "ops/drop_version_sequence.sql",
 }
 
 # The values of statements for which a null means nothing.
 VALUES: dict[str, dict[str, Any]] = {
     "ops/drop_staging.sql": {"load": 1},
+    "ops/set_rollup_triggers.sql": {
+        "report": "a report",
+        "digest": "",
+        "relation": "billing_upload",
+        "time_column": "uploaded_at",
+        "grain": "day",
+        "zone": "UTC",
+        "touch": "a_function",
+    },
+    "ops/find_bumped.sql": {"name": "cache:a name", "tag": ""},
     "ops/merge_anomaly.sql": {"kind": "a kind", "key": "a key", "detail": "", "times": 1},
     "ops/merge_missed_slots.sql": {
         "schedule": "a schedule",

@@ -30,6 +30,13 @@ def test_a_statement_is_its_header_and_its_body() -> None:
         assert "'50 %'" in cursor.mogrify(composed, {"after": 1}).decode()
 
 
+def test_a_field_that_ends_with_a_comma_goes_on_in_the_next_line() -> None:
+    text = "-- Find it.\n-- params: a,\n--   b,\n-- c\n-- More of it,\n-- and more.\n-- returns: d,\n-- e\nSELECT {}"
+    parsed = sql.parse("x.sql", text.format("%(a)s::int AS d, %(b)s::int AS e, %(c)s::int"))
+    assert (parsed.params, parsed.returns) == (("a", "b", "c"), ("d", "e"))
+    assert parsed.summary == "Find it. More of it, and more."
+
+
 def test_a_qualified_name_is_a_tuple() -> None:
     composed = sql.parse("x.sql", GOOD).compose(thing=("pg_temp", "t"))
     with connection.cursor() as cursor:

@@ -20,6 +20,7 @@ from ops.clock.schedules import Schedule
 from ops.doctor import Finding
 from ops.doctor import settings as module
 from ops.doctor.catalogue import KNOWN
+from ops.reports import Report, register, registry
 
 pytestmark = pytest.mark.usefixtures("conf")
 
@@ -251,6 +252,19 @@ def test_ops_e016_a_broker_in_memory(conf: Conf) -> None:
 def test_ops_e017_a_declared_schedule_that_is_wrong() -> None:
     with override_settings(SETWISE_SCHEDULES=(Schedule("nightly", "billing.reprise", cron="0 1 * * *"),)):
         assert only("E017").found.startswith("Schedule 'nightly': There is no job 'billing.reprise'")
+
+
+def test_ops_e018_a_declared_report_that_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_broken", {})
+
+    @register
+    class Nothing(Report):
+        name = "nothing"
+
+    assert only("E018").found == (
+        "Report 'nothing': it says no 'source'; add one, such as a model, or the name of a table."
+    )
+    assert "nothing" not in registry.names()
 
 
 def test_a_project_without_celery_is_not_spoken_to(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,2 @@
+-- Forget the sequence of versions.
+DROP SEQUENCE ops_version

@@ -91,7 +91,7 @@ def test_the_metadata_names_the_version_and_what_ops_imports(wheel: Path) -> Non
     needs = {re.split(r"[<>=!~ ;]", need)[0]: "extra" in need for need in found.get_all("Requires-Dist", [])}
     assert {name for name, extra in needs.items() if not extra} == {"django", "psycopg2-binary", "rich"}
     extras = {"zstandard", "celery[redis]", "django-celery-beat", "django-celery-results", "redis"}
-    extras |= {"prometheus-client", "python-json-logger"}
+    extras |= {"prometheus-client", "python-json-logger", "matplotlib"}
     assert {name for name, extra in needs.items() if extra} == extras
     assert set(found.get_all("Provides-Extra", [])) == {"zstd", "schedules", "metrics", "logs"}
 
@@ -132,6 +132,8 @@ def test_jobs_lists_the_hosts_own_and_the_engines(host: Host) -> None:
     found = json.loads(host.must("jobs", "--json"))["jobs"]
     assert [(one["job"], one["target"]) for one in found] == [
         ("ops.backfill", None),
+        ("ops.refresh_rollup", "ops.RollupTouched"),
+        ("ops.save_report", "ops.ReportResult"),
         ("ops.upsert", None),
         ("stock.label", "stock.Item"),
     ]

@@ -147,7 +147,7 @@ def test_a_migration_is_missing(
     browser: Browser, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     known = health._migrations()
-    assert "0004_schedules" in known
+    assert "0007_rollups" in known
     monkeypatch.setattr(health, "_migrations", lambda: known | {"9999_of_tomorrow"})
     assert readiness(browser) == (503, {**WELL, "ready": False, "migrations": "missing"})
     assert "'manage.py migrate' was not run: 9999_of_tomorrow" in caplog.text

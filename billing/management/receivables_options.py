@@ -30,7 +30,9 @@ def add_options(parser: CommandParser) -> None:
     parser.add_argument(
         "--partner", action="append", metavar="PARTNER", help="only this partner, by its client's name or its id"
     )
-    parser.add_argument("--as-of", type=instant, metavar="INSTANT", help="the instant that counts; without it, now")
+    parser.add_argument(
+        "--as-of", type=instant, metavar="INSTANT", help="the instant that counts (now); statuses are those of today"
+    )
     parser.add_argument(
         "--rates",
         choices=("sale", "as-of"),

@@ -93,7 +93,7 @@ def test_the_metadata_names_the_version_and_what_ops_imports(wheel: Path) -> Non
     extras = {"zstandard", "celery[redis]", "django-celery-beat", "django-celery-results", "redis"}
     extras |= {"prometheus-client", "python-json-logger", "matplotlib"}
     assert {name for name, extra in needs.items() if extra} == extras
-    assert set(found.get_all("Provides-Extra", [])) == {"zstd", "schedules", "metrics", "logs"}
+    assert set(found.get_all("Provides-Extra", [])) == {"zstd", "schedules", "metrics", "logs", "plots"}
 
 
 def test_no_text_of_ops_names_a_module_table_or_statement_of_this_project() -> None:

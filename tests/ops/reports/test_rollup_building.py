@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django import forms
 from django.db import DatabaseError, models
+from django.test.utils import isolate_apps
 
 from ops.engine import parameters
 from ops.engine import registry as jobs
@@ -151,6 +152,7 @@ def test_a_source_without_an_index_is_refused() -> None:
     )
 
 
+@isolate_apps("tests.shelf")
 def test_a_source_that_is_not_there_is_refused() -> None:
     class Gone(models.Model):
         at = models.DateTimeField()

@@ -49,6 +49,7 @@ WORDS = {
     401: "Nobody is logged in, or the token is no good (any more).",
     403: "The user may not read this.",
     404: "There is no such thing.",
+    500: "The database could not compute it, by no fault of a parameter.",
     503: "The database does not answer, or not in time.",
 }
 

@@ -39,7 +39,7 @@ DIRECTORY = Path(__file__).resolve().parents[2] / "docs" / "runbooks"
 RUNBOOKS = [DIRECTORY / name for name in ("reprice.md", "runs.md")]
 OTHERS = {"backfill.md", "load.md"} | {f"{name}.md" for name in ("wrong-hour", "did-not-run", "move-schedule")}
 OTHERS |= {f"{name}.md" for name in ("queue-grows", "worker-killed", "broker-down", "deploy", "stale-number")}
-OTHERS |= {"slow-report.md"}
+OTHERS |= {"slow-report.md", "month-end.md", "disputed-balance.md"}
 """What has a test of its own."""
 PIECE = re.compile(r"^<!-- given: ([^\n]+) -->$|^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"^\$ manage\.py (.+?)(?:\s+# exit (\d))?$")

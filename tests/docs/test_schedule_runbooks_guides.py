@@ -39,6 +39,7 @@ def test_the_settings_are_those_that_there_are() -> None:
         "CELERY_WORKER_HIJACK_ROOT_LOGGER",
         "DJANGO_CELERY_BEAT_TZ_AWARE",
         "SETWISE_METRICS_TOKEN",
+        "SETWISE_RECEIVABLES_AGES",
         "SETWISE_PG",
     }
     ours = {name for name in dir(settings) if name.startswith(("CELERY_", "SETWISE_"))}

@@ -62,7 +62,7 @@ def test_parameters_are_those_of_the_forms(described: dict[str, Any]) -> None:
 
 def test_what_refuses_is_described_alike(described: dict[str, Any]) -> None:
     for address, one in operations(described).items():
-        statuses = {"200", "304", "400", "401", "403", "503"} | ({"404"} if "{" in address else set())
+        statuses = {"200", "304", "400", "401", "403", "500", "503"} | ({"404"} if "{" in address else set())
         assert set(one["responses"]) == statuses
         for status in statuses - {"200", "304"}:
             schema = one["responses"][status]["content"]["application/json"]["schema"]

@@ -14,11 +14,9 @@ class OpsConfig(AppConfig):
         from ops import checks  # noqa: F401  # registers them
 
         autodiscover_modules("jobs", "reports", "cached")
-        # Here that is the package; the reports of ops itself are in a module of it.
-        from ops.cache.triggers import after_migrate
-        from ops.reports import runs  # noqa: F401  # registers them
+        # Here `reports` is the package; the reports of ops itself are in a module of it.
+        from ops.cache import triggers
+        from ops.reports import rollup_triggers, runs  # noqa: F401  # registers them
 
-        post_migrate.connect(after_migrate, sender=self)
-        from ops.reports import rollup_triggers
-
+        post_migrate.connect(triggers.after_migrate, sender=self)
         post_migrate.connect(rollup_triggers.after_migrate, sender=self)

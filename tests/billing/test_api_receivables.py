@@ -6,11 +6,13 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.db import connection
 from pytest_django import DjangoAssertNumQueries
 
 from billing import receivables
 from billing.models import Client, Currency, FxRate, Order, Partner
 from ops import clock
+from tests.ops.scratch import connected
 from tests.ops.web.asking import Program, user
 
 ADDRESS = "/api/receivables/"
@@ -166,3 +168,15 @@ def test_ages_of_the_settings_that_are_none_are_said(program: Program, settings:
         "",
         "SETWISE_RECEIVABLES_AGES: (60, 30) are no ages: give 1 to 7 rising numbers of days, such as (30, 60, 90).",
     )
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_answer_that_takes_too_long_is_given_up_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_debts()
+    program = Program(user("kim", *MAY))
+    monkeypatch.setattr("billing.api_receivables.TIMEOUT", 100)
+    with connected(str(connection.settings_dict["NAME"])) as other, other.cursor() as cursor:
+        cursor.execute("BEGIN; LOCK TABLE billing_order IN ACCESS EXCLUSIVE MODE")
+        assert program.error(f"{ADDRESS}?{AS_OF}", 503)[0] == "unavailable"
+        cursor.execute("ROLLBACK")
+    assert program.get(f"{ADDRESS}?{AS_OF}")["partners"]

@@ -11,7 +11,9 @@ from django.db import OperationalError, connection
 
 from ops.cache import cached, keying
 from ops.cache.flight import Busy, flight
+from ops.cache.reporting import CachedReport
 from ops.cache.store import store
+from ops.reports import Count, Report
 from tests.ops.cache.kit import Background, Sum, waiting_for_locks
 from tests.ops.stack import until
 from tests.shelf.models import Counter
@@ -92,3 +94,21 @@ def test_a_wait_that_somebody_cancels_ends_and_one_that_is_over_is_busy(by: str)
                 cursor.execute("SELECT pg_cancel_backend(%s)", pids)
         result = waiter.join()
     assert isinstance(result, OperationalError if by == "somebody" else Busy)
+
+
+class Counters(Report):
+    """Counters by their time."""
+
+    name = "counters"
+    source = Counter
+    time = "at"
+    windows = ("today",)
+    measures = {"count": Count()}
+
+
+def test_a_report_is_computed_anew_when_what_compiles_reports_has_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    report = cached("tests.counters", tables=[Counter], ttl=60)(Counters)
+    assert isinstance(report, CachedReport)
+    before = report.code
+    monkeypatch.setattr(keying, "sources_digest", lambda package: f"other sources of {package}")
+    assert report.code != before

@@ -133,6 +133,35 @@ def nothing_is_lost(**kwargs: Any) -> list[CheckMessage]:
     return _said(found)
 
 
+@register()
+def migrations_are_named(**kwargs: Any) -> list[CheckMessage]:
+    """ops.W050 to W052: what the names of migrations' files tell."""
+    from ops.drift import checks
+
+    return _said(checks.of_names())
+
+
+@register(deploy=True)
+def migrations_load(**kwargs: Any) -> list[CheckMessage]:
+    """ops.E050 and E051: why migrate can't begin. Not before every command: it reads all files, and some are a cure."""
+    from ops.drift import checks
+
+    return _said(checks.of_texts())
+
+
+@register(Tags.database)
+def histories_take_rows(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """ops.E052, E053 and W053: migrate would change tables and could not record it, or begin anew elsewhere."""
+    from ops.drift import checks
+
+    return _said(
+        one
+        for alias in databases or ()
+        if connections[alias].vendor == "postgresql"
+        for one in checks.of_database(alias)
+    )
+
+
 @register(Tags.database)
 def databases_are_fit(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
     """ops.E003 to E005 and W002: the server's kind and version, tables in the way, privileges that are missing."""
@@ -196,7 +225,10 @@ def _in_the_way(alias: str) -> Iterator[CheckMessage]:
     if not there:
         return
     hint = f"Move it away in 'manage.py dbshell': ALTER TABLE {there[0]} RENAME TO {there[0]}_before; then migrate."
-    if len(there) == len(wanted):
+    if not loader.applied_migrations:
+        more = "" if alias == DEFAULT_DB_ALIAS else f" --database {alias}"
+        hint = f"No migration is recorded at all: 'manage.py repair_migrations{more}' shows which were applied (H16)."
+    elif len(there) == len(wanted):
         hint += (
             " Where an earlier installation of ops left these tables, record its migrations instead: "
             "'manage.py migrate ops --fake --skip-checks'."

@@ -1,4 +1,4 @@
-"""The jobs that Setwise brings itself: `ops.backfill`, which is here; a load; and those of reports and rollups.
+"""The jobs that Setwise brings itself: `ops.backfill`, here; a load; those of reports, rollups and repairs.
 
 `ops.backfill` fills one column of any model from an SQL expression.
 """
@@ -12,6 +12,7 @@ from django.db import DatabaseError, connections, transaction
 from django.db.models import Field, Model
 
 from ops import sql
+from ops.drift.running import RepairMigrations
 from ops.engine.jobs import BrokenJob, Params, Reconcile
 from ops.engine.parameters import BadParameters
 from ops.engine.registry import register
@@ -20,7 +21,7 @@ from ops.load.job import Upsert
 from ops.reports.rollup_job import RefreshRollup
 from ops.reports.saving import SaveReport
 
-__all__ = ["Backfill", "RefreshRollup", "SaveReport", "Upsert", "find_field"]
+__all__ = ["Backfill", "RefreshRollup", "RepairMigrations", "SaveReport", "Upsert", "find_field"]
 
 
 def find_field(label: str) -> tuple[type[Model], "Field[Any, Any]"]:

@@ -163,6 +163,9 @@ def _in_database(site: Site, found: list[Finding]) -> list[Any]:
     if site.wants("database"):
         with trouble(f"Looking at database {site.alias!r}"):
             found += _guarded(site, "database", lambda: list(database.look(site, behind)))
+    if site.wants("migrating"):
+        with trouble("Looking at the migrations"):
+            found += _guarded(site, "migrating", lambda: _migrating(site))
     labels = {one.partition(".")[0] for one in behind}
     rows: list[Any] = []
     if site.uses_beat and not labels & {"ops", "django_celery_beat", "django_celery_results"}:
@@ -180,6 +183,14 @@ def _in_database(site: Site, found: list[Finding]) -> list[Any]:
             else:
                 found += _guarded(site, "runs", lambda: list(runs.look(site)))
     return rows
+
+
+def _migrating(site: Site) -> list[Finding]:
+    """Look at the files of migrations, and at what records them."""
+    from ops.drift import checks
+
+    site.told["migrating"] = checks.told(site.alias)
+    return [*checks.of_names(), *checks.of_texts(), *checks.of_database(site.alias)]
 
 
 def _guarded(site: Site, area: str, look: Callable[[], list[T]]) -> list[T]:

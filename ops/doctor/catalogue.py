@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-AREAS = ("settings", "database", "schedules", "broker", "workers", "runs")
+AREAS = ("settings", "database", "migrating", "schedules", "broker", "workers", "runs")
 """What is looked at, in the order in which it is told."""
 
 
@@ -203,6 +203,32 @@ W049 a table can't have the version that is declared
 I001 the embedded servers are used
     They are for development and tests, not for production.
     -> set DATABASE_URL and REDIS_URL on a production host
+[migrating]
+W050 files of migrations without an __init__.py
+    Django takes the app for one without migrations and makes none of its tables.
+    -> add an empty __init__.py beside them
+W051 names of migrations that differ by case only
+    Where file names have no case one of them is lost, and is applied or not by chance.
+    -> rename one of them
+W052 a file of a migration that Django passes over
+    Its name is none that Python imports, so it is never applied.
+    -> rename it, or move it away
+E052 django_migrations can't take a row
+    migrate changes tables and then can't record that it did.
+    -> manage.py repair_migrations
+E053 another schema's django_migrations is the one of the tables
+    migrate begins anew in the wrong schema.
+    -> correct the search_path of the role or of OPTIONS
+W053 an app has no migrations, and its tables are missing
+    The first query on its models fails, and migrate says that there is nothing to do.
+    -> manage.py makemigrations with the app's label; or migrate with --run-syncdb
+[migrating deploy]
+E050 the migrations do not load
+    Every command of migrations fails.
+    -> correct the file
+E051 an app has two last migrations
+    migrate stops with "Conflicting migrations".
+    -> manage.py makemigrations --merge
 [schedules]
 E060 beat drops a row without a word
     Celery can't read it, so it never fires; neither beat nor the admin says so.

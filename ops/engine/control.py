@@ -104,7 +104,7 @@ def carry_on(run: Run, options: Options, *, as_begun: bool = False, asked: bool 
     Where somebody has `asked` for that, a pause or end that was wished for before is void.
     """
     bound = options.as_begun(run)
-    if run.verb == Run.Verb.REVERT:
+    if run.verb == Run.Verb.REVERT and not (run.job in registry.names() and registry.find(run.job).reverts_itself):
         changeset.resume_revert(run, bound, asked=asked)
     else:
         engine.resume(registry.find(run.job), run, bound, as_begun=as_begun, asked=asked)

@@ -129,6 +129,8 @@ class Job:
     queue: ClassVar[str] = "slow"
     """The queue of the workers that carry its runs, where a run is handed to them."""
     reconciles: ClassVar[bool] = False
+    reverts_itself: ClassVar[bool] = False
+    """Whether its runs are taken back by a way of its own, and not by changesets."""
     verifies: ClassVar[bool] = False
     """Whether planning again proves that all is done."""
 

@@ -8,10 +8,10 @@ from django.core.management.base import CommandError
 from django.db import DEFAULT_DB_ALIAS
 
 from ops import clock
-from ops.engine import changeset, control, retention, run
+from ops.engine import changeset, control, registry, retention, run
 from ops.engine.lifecycle import Declined, Options, Stopped
 from ops.engine.plan import Refused
-from ops.management import display, enqueueing, load_display
+from ops.management import display, enqueueing, load_display, reverting_repairs
 from ops.management.engine_command import USAGE, EngineCommand
 from ops.management.run_verbs import Given, document, find, listed, run_databases
 from ops.models import Run
@@ -32,6 +32,9 @@ def _options(command: EngineCommand, options: Given, stop: Any, progress: Any, *
 def revert(command: EngineCommand, options: Given) -> None:
     """Plan the revert, ask, and take the run back."""
     found = find(options)
+    if found.job in registry.names() and registry.find(found.job).reverts_itself:
+        reverting_repairs.revert(command, options, run=found.pk)
+        return
     if not options["dry_run"]:
         command.must_not_guess(no_input=options["no_input"], quiet=options["json"])
     changeset.check_revertible(found)

@@ -11,6 +11,7 @@ PAGE = (ROOT / "docs" / "doctor.md").read_text(encoding="utf-8")
 TITLES = {
     "settings": "Settings",
     "database": "The database",
+    "migrating": "Migrations",
     "schedules": "Schedules",
     "broker": "The broker",
     "workers": "Workers and beat",
@@ -35,7 +36,7 @@ def test_each_id_is_in_the_table_of_its_area() -> None:
 
 
 def test_every_id_that_the_code_names_is_in_the_catalogue_and_the_other_way_round() -> None:
-    files = [*(ROOT / "ops" / "doctor").glob("*.py"), ROOT / "ops" / "checks.py"]
+    files = [*(ROOT / "ops" / "doctor").glob("*.py"), ROOT / "ops" / "checks.py", ROOT / "ops" / "drift" / "checks.py"]
     text = "\n".join(path.read_text(encoding="utf-8") for path in files if path.name != "catalogue.py")
     made = {f"ops.{one}" for one in re.findall(r"finding\(\s*\"([EWI]\d{3})\"", text)}
     made |= set(re.findall(r"id=\"(ops\.\w+)\"", text))
@@ -45,6 +46,7 @@ def test_every_id_that_the_code_names_is_in_the_catalogue_and_the_other_way_roun
 def test_every_id_has_a_test_that_is_named_after_it() -> None:
     directory = ROOT / "tests" / "ops"
     files = [*(directory / "doctor").glob("test_*.py"), directory / "test_checks.py"]
+    files.append(ROOT / "tests" / "drift" / "test_drift_checks.py")
     text = "\n".join(path.read_text(encoding="utf-8") for path in files)
     named = {f"ops.{one.upper()}" for one in re.findall(r"^def test_ops_([ewi]\d{3})_", text, re.MULTILINE)}
     # Settings of Celery that differ in nothing but their names share a test.

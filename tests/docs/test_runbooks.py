@@ -40,6 +40,8 @@ RUNBOOKS = [DIRECTORY / name for name in ("reprice.md", "runs.md")]
 OTHERS = {"backfill.md", "load.md"} | {f"{name}.md" for name in ("wrong-hour", "did-not-run", "move-schedule")}
 OTHERS |= {f"{name}.md" for name in ("queue-grows", "worker-killed", "broker-down", "deploy", "stale-number")}
 OTHERS |= {"slow-report.md", "month-end.md", "disputed-balance.md"}
+OTHERS |= {f"{name}.md" for name in ("table-dropped", "already-exists", "inconsistent-history", "invalid-index")}
+OTHERS |= {"not-null-column.md", "migrated-twice.md", "after-a-restore.md"}
 """What has a test of its own."""
 PIECE = re.compile(r"^<!-- given: ([^\n]+) -->$|^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"^\$ manage\.py (.+?)(?:\s+# exit (\d))?$")

@@ -176,6 +176,12 @@ def test_ops_e005_says_how_to_record_a_complete_set_of_tables() -> None:
     assert found(["default"]) == []
 
 
+def test_ops_e005_names_the_repair_where_no_migration_is_recorded() -> None:
+    MigrationRecorder(connection).migration_qs.all().delete()
+    hint = "No migration is recorded at all: 'manage.py repair_migrations' shows which were applied (H16)."
+    assert [one.hint for one in found(["default"]) if one.id == "ops.E005"] == [hint]
+
+
 def test_ops_e005_is_silent_where_only_the_next_migration_is_missing_and_its_tables_too() -> None:
     MigrationRecorder(connection).record_unapplied("ops", "0002_engine")
     execute("DROP TABLE ops_window, ops_source")

@@ -74,6 +74,9 @@ FIRST = {
     "ops/create_version_sequence.sql": "ops/drop_version_sequence.sql",
 }
 
+NOBODY = "00000000-0000-0000-0000-000000000000"
+AUDIT = {"ops/create_repair.sql": "ops_repair", "ops/create_repair_entry.sql": "ops_repair_entry"}
+
 # The values of statements for which a null means nothing.
 VALUES: dict[str, dict[str, Any]] = {
     "ops/drop_staging.sql": {"load": 1},
@@ -96,6 +99,38 @@ VALUES: dict[str, dict[str, Any]] = {
         "reason": "",
         "frontier": "2026-01-01",
     },
+    # Repairs make the tables of their audit by themselves.
+    "ops/merge_repair_entry.sql": {
+        "repair": NOBODY,
+        "step": 1,
+        "code": "",
+        "object_key": "",
+        "title": "",
+        "kind": "",
+        "state": "",
+        "detail": "",
+        "statements": [],
+        "undo_statements": [],
+        "transactional": True,
+    },
+    "ops/merge_repair_history.sql": {"app": "an app", "name": "a name"},
+    "ops/merge_repair_history_row.sql": {"id": 0, "app": "an app", "name": "a name", "applied": "2026-01-01"},
+    "ops/open_repair.sql": {
+        "repair": NOBODY,
+        "who": "",
+        "started_from": "",
+        "host": "",
+        "pid": 1,
+        "guard_pid": 1,
+        "worker_pid": 1,
+        "plan_snapshot": "",
+        "plan_mode": "",
+        "choices": "{}",
+        "code_version": "",
+    },
+    "ops/set_repair_session.sql": {"lock_timeout": "0", "search_path": "public", "role": ""},
+    "ops/set_repair_limit.sql": {"lock_timeout": "0"},
+    "ops/set_repair_lock_timeout.sql": {"lock_timeout": "0"},
     "ops/merge_schedule.sql": {"name": "a schedule", "rule": "", "now": "2026-01-01"},
     "ops/open_merge.sql": {"load": 1, "relation": "billing_client", "taken": ["name"]},
     "ops/open_staging.sql": {"load": 1, "width": 1},
@@ -143,6 +178,11 @@ def prepared(name: str) -> None:
     values = {"services": None, "plans": None, "clients": None, "as_of": None, "run": None}
     # The view over the marked ones and the view over all have one name; both forms are staged by their own tests.
     stage(session, billing_jobs.Reprice(), {**EVERYTHING, "dirty": True}, values)
+    if "repair" in name:
+        with connection.cursor() as cursor:
+            for made, table in AUDIT.items():
+                statement = sql.load(made)
+                cursor.execute(statement.compose(**dict.fromkeys(statement.idents, table)))
     if "sample" in name:
         for made in SAMPLE:
             if made == name:

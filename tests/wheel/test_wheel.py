@@ -91,9 +91,9 @@ def test_the_metadata_names_the_version_and_what_ops_imports(wheel: Path) -> Non
     needs = {re.split(r"[<>=!~ ;]", need)[0]: "extra" in need for need in found.get_all("Requires-Dist", [])}
     assert {name for name, extra in needs.items() if not extra} == {"django", "psycopg2-binary", "rich"}
     extras = {"zstandard", "celery[redis]", "django-celery-beat", "django-celery-results", "redis"}
-    extras |= {"prometheus-client", "python-json-logger", "matplotlib"}
+    extras |= {"prometheus-client", "python-json-logger", "matplotlib", "squawk-cli"}
     assert {name for name, extra in needs.items() if extra} == extras
-    assert set(found.get_all("Provides-Extra", [])) == {"zstd", "schedules", "metrics", "logs", "plots"}
+    assert set(found.get_all("Provides-Extra", [])) == {"zstd", "schedules", "metrics", "logs", "plots", "lint"}
 
 
 def test_no_text_of_ops_names_a_module_table_or_statement_of_this_project() -> None:
@@ -133,6 +133,7 @@ def test_jobs_lists_the_hosts_own_and_the_engines(host: Host) -> None:
     assert [(one["job"], one["target"]) for one in found] == [
         ("ops.backfill", None),
         ("ops.refresh_rollup", "ops.RollupTouched"),
+        ("ops.repair_migrations", "ops.Run"),
         ("ops.save_report", "ops.ReportResult"),
         ("ops.upsert", None),
         ("stock.label", "stock.Item"),

@@ -50,7 +50,7 @@ def test_a_healthy_set_up_has_a_line_for_each_area_and_exit_code_0() -> None:
     assert first.startswith("Database 'default' and what is around it, in ")
     assert first.endswith(" s: nothing wrong.")
     starts = [line.split()[0] for line in lines if not line.startswith(" ")]
-    assert starts == ["settings", "database", "schedules", "broker", "workers", "runs"]
+    assert starts == ["settings", "database", "migrating", "schedules", "broker", "workers", "runs"]
     assert "workers   fast@one, celerybeat@one" in lines
     assert max(map(len, lines)) <= 80
 

@@ -1,0 +1,93 @@
+import uuid
+
+from django.db import migrations, models
+from django.db.models.functions import Now
+
+ID = ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"))
+
+
+class Migration(migrations.Migration):
+    replaces = [("shop", "0001_initial"), ("shop", "0002_more"), ("shop", "0003_renames")]
+    initial = True
+    dependencies = []
+    operations = [
+        migrations.CreateModel(
+            "Category",
+            [
+                ID,
+                ("name", models.CharField(max_length=50, db_collation="C")),
+                ("handle", models.SlugField(unique=True, db_comment="Its part of the address")),
+                (
+                    "parent",
+                    models.ForeignKey(
+                        "shop.category", models.SET_NULL, null=True, blank=True, related_name="children"
+                    ),
+                ),
+            ],
+            {"db_table_comment": "What products are sorted by"},
+        ),
+        migrations.CreateModel("Tag", [ID, ("label", models.CharField(max_length=40, unique=True))]),
+        migrations.CreateModel(
+            "Customer",
+            [
+                ID,
+                ("name", models.CharField(max_length=60)),
+                ("email", models.EmailField(max_length=254, unique=True)),
+                ("phone", models.CharField(max_length=30, default="")),
+                ("joined", models.DateTimeField(db_default=Now())),
+                ("vip", models.BooleanField(default=False)),
+            ],
+        ),
+        migrations.CreateModel(
+            "Product",
+            [
+                ID,
+                ("name", models.CharField(max_length=30)),
+                ("category", models.ForeignKey("shop.category", models.CASCADE)),
+                ("tags", models.ManyToManyField("shop.tag")),
+                ("price", models.DecimalField(max_digits=10, decimal_places=2)),
+                ("quantity", models.IntegerField(default=0)),
+                ("position", models.IntegerField()),
+            ],
+        ),
+        migrations.CreateModel(
+            "Favourite",
+            [
+                ID,
+                ("customer", models.ForeignKey("shop.customer", models.CASCADE)),
+                ("product", models.ForeignKey("shop.product", models.CASCADE)),
+                ("since", models.DateField()),
+            ],
+            {"unique_together": {("customer", "product")}},
+        ),
+        migrations.CreateModel(
+            "Profile",
+            [
+                (
+                    "customer",
+                    models.OneToOneField("shop.customer", models.CASCADE, primary_key=True, serialize=False),
+                ),
+                ("bio", models.TextField(default="")),
+                ("patience", models.DurationField(null=True)),
+            ],
+        ),
+        migrations.CreateModel(
+            "Bundle",
+            [
+                ("key", models.UUIDField(default=uuid.uuid4, primary_key=True, serialize=False)),
+                ("title", models.TextField()),
+            ],
+        ),
+        migrations.CreateModel(
+            "BundleItem",
+            [
+                ID,
+                ("bundle", models.ForeignKey("shop.bundle", models.CASCADE)),
+                ("product", models.ForeignKey("shop.product", models.CASCADE)),
+                ("count", models.PositiveSmallIntegerField(default=1)),
+            ],
+        ),
+        migrations.AddField(
+            "bundle", "products", models.ManyToManyField("shop.product", through="shop.BundleItem")
+        ),
+    ]

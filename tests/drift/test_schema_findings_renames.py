@@ -1,0 +1,95 @@
+"""What was renamed by hand, and perhaps altered as well, is asked for: a new one would leave its data behind."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from ops.drift.model import Choices, Objects
+from tests.drift.damaging import asked, contents, damaged, execute, healthy_database, look, read, steps_of
+
+pytestmark = pytest.mark.django_db
+
+A = "ALTER TABLE public."
+P, F, C = f"{A}shop_product ", f"{A}shop_favourite ", f"{A}shop_customer "
+
+
+@pytest.fixture(scope="module")
+def want(django_db_setup: None, django_db_blocker: Any) -> Iterator[Objects]:
+    with django_db_blocker.unblock(), healthy_database() as name:
+        yield read(name)
+
+
+# What is missing, what it probably is, and the damage.
+RENAMED = [
+    ("shop_customer.code", "kode", [C + "RENAME code TO kode", C + "ALTER kode TYPE varchar(20)"]),
+    ("shop_customer.created", "born", [C + "RENAME created TO born", C + "ALTER born TYPE date"]),
+    ("shop_customer.vip", "very", [C + "RENAME vip TO very", C + "ALTER very DROP NOT NULL"]),
+    ("shop_customer.nick", "nickname", [C + "RENAME nick TO nickname", C + "ALTER nickname TYPE text"]),
+]
+
+
+@pytest.mark.parametrize(("missing", "extra", "damage"), RENAMED, ids=[one[0] for one in RENAMED])
+def test_a_column_that_was_renamed_and_altered_is_asked_for(
+    want: Objects, missing: str, extra: str, damage: list[str]
+) -> None:
+    table, _, column = missing.partition(".")
+    with damaged(*damage) as name:
+        found = look(name, want)
+        (finding,) = [one for one in found.findings if one.object == f"column public.{missing}"]
+        assert (finding.code, finding.severity, steps_of(found.findings)) == ("S04", "error", [])
+        assert [one.option for one in finding.choices] == [
+            f"--rename {table}.{extra}={column}",
+            f"--ignore 'S24:column public.{table}.{extra}'",
+        ]
+        before = asked(name, f"SELECT {extra}::text FROM {table} ORDER BY id")
+        execute(name, steps_of(look(name, want, Choices(rename=(f"{table}.{extra}={column}",))).findings))
+        assert asked(name, f"SELECT {column}::text FROM {table} ORDER BY id") == before
+
+
+def test_of_two_that_are_missing_each_may_be_the_one_that_was_renamed(want: Objects) -> None:
+    damage = [C + "DROP COLUMN nick", C + "RENAME code TO kode", C + "ALTER kode TYPE text"]
+    with damaged(*damage) as name:
+        found = look(name, want).of("S04")
+        assert [one.object for one in found] == ["column public.shop_customer.code", "column public.shop_customer.nick"]
+        again = look(name, want, Choices(rename=("shop_customer.kode=code",)))
+        assert [(one.code, bool(one.steps)) for one in again.findings if one.object.endswith("nick")] == [("S03", True)]
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [Choices(ignore=("S24:column public.shop_customer.kode",)), Choices(value={"shop_customer.code": "new"})],
+    ids=["ignored", "value"],
+)
+def test_what_is_said_to_be_no_rename_is_made(want: Objects, choices: Choices) -> None:
+    with damaged(
+        C + "RENAME code TO kode", C + "ALTER kode TYPE text", C + "DROP CONSTRAINT shop_customer_code_key"
+    ) as name:
+        found = look(name, want, choices)
+        assert {one.code for one in found.findings} == {"S03", "S24"}
+
+
+TABLES = [
+    ["ALTER TABLE shop_tag RENAME TO shop_label", "ALTER TABLE shop_label ADD more integer"],
+    ["ALTER TABLE shop_tag RENAME TO shop_label", "ALTER TABLE shop_label RENAME label TO words"],
+]
+
+
+@pytest.mark.parametrize("damage", TABLES, ids=["with more", "pointed to"])
+def test_a_table_that_was_renamed_and_altered_is_asked_for(want: Objects, damage: list[str]) -> None:
+    with damaged(*damage) as name:
+        before = contents(name)
+        found = look(name, want)
+        (finding,) = found.of("S04")
+        assert (finding.object, steps_of(found.findings)) == ("table public.shop_tag", [])
+        assert [one.option for one in finding.choices] == [
+            "--rename shop_label=shop_tag",
+            "--ignore 'S24:table public.shop_label'",
+        ]
+        execute(name, steps_of(look(name, want, Choices(rename=("shop_label=shop_tag",))).findings))
+        assert contents(name)["shop_tag"] == before["shop_label"]
+
+
+def test_an_empty_table_that_is_like_one_that_is_gone_is_no_rename(want: Objects) -> None:
+    with damaged("DROP TABLE shop_secret", "CREATE TABLE foo (id bigint, words text, more text)") as name:
+        assert [one.code for one in look(name, want).findings] == ["S01", "S24"]

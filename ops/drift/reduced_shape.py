@@ -72,6 +72,8 @@ class World:
         """Return Django's editor of schemas, which makes names; it is never entered, so that it sends nothing."""
         if self._editor is None:
             self._editor = self.connection.SchemaEditorClass(self.connection, collect_sql=True)
+            # What entering it would have set: a constraint that is made later is put there.
+            self._editor.deferred_sql = []
         return self._editor
 
     def named(self, table: str, columns: list[str], suffix: str) -> str:

@@ -134,3 +134,18 @@ def test_what_is_in_doubt_is_not_called_absent(shop: World) -> None:
     found = judging.judge(expected, shop.have())
     assert found[node("shop.0001_initial")].what == "unprovable"
     assert found[node("kinds.0001_initial")].what == "absent"
+
+
+def test_what_a_later_migration_drops_with_its_table_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    project = (
+        Spec("shop.0001_initial", ("CREATE TABLE shop (id int PRIMARY KEY)", "CREATE TABLE old (id int PRIMARY KEY)")),
+        Spec("shop.0002_old", ("CREATE INDEX old_id ON old (id)",), ("shop.0001_initial",)),
+        Spec("shop.0003_gone", ("DROP TABLE old",), ("shop.0002_old",)),
+    )
+    with world(project, monkeypatch) as found:
+        found.apply()
+        assert whats(found)["shop.0002_old"] != "absent"
+        assert found.found() == []
+        # The one that somebody drops by hand is.
+        found.run("DROP TABLE shop")
+        assert whats(found)["shop.0001_initial"] == "partly"

@@ -1,12 +1,26 @@
 """What a repair must never do, where a case by itself does not show it."""
 
+import shutil
 import threading
+from pathlib import Path
 
 from tests.drift import keeping, sample
 from tests.drift.cases import brief
 from tests.ops.crashing import until
 from tests.ops.scratch import connected, rows
 
+DROPPING = """
+from django.db import migrations
+
+
+class Migration(migrations.Migration):
+    dependencies = [("shop", "0009_py_ddl")]
+    operations = [
+        migrations.RemoveField("customer", "vip"),
+        migrations.RemoveIndex("product", "prod_low"),
+        migrations.DeleteModel("Favourite"),
+    ]
+"""
 BUILT = "SELECT index_relid FROM pg_stat_progress_create_index WHERE index_relid <> 0"
 
 
@@ -91,3 +105,18 @@ def test_a_repair_is_recorded_and_its_undo_takes_back_what_it_made_without_loss(
         assert after.history == before.history
         assert keeping.lost(before, after) == []
         assert {one["code"] for one in sample.plan(database)["findings"] if one["severity"] != "info"} == {"H01", "S10"}
+
+
+def test_what_an_unrecorded_migration_dropped_is_not_made_again(tmp_path: Path) -> None:
+    project = Path(shutil.copytree(sample.PROJECT, tmp_path / "project"))
+    (project / "shop" / "migrations" / "0010_drop.py").write_text(DROPPING.lstrip(), encoding="utf-8")
+    with sample.sample_database() as database:
+        sample.must("migrate", "shop", "0010", database=database, project=project)
+        rows(database, "DELETE FROM django_migrations WHERE name = '0010_drop'")
+        before = keeping.read(database)
+        found = sample.plan(database, project=project)["findings"]
+        assert [one["code"] for one in found if one["severity"] != "info"] == ["H01"], brief(found)
+        assert sample.repair(database, project=project)["code"] == 0
+        sample.must("migrate", "--check", database=database, project=project)
+        assert keeping.lost(before, keeping.read(database)) == []
+        assert rows(database, "SELECT to_regclass('shop_favourite'), to_regclass('prod_low')") == [(None, None)]

@@ -97,7 +97,9 @@ RUNS: dict[str, tuple[Callable[[Path], tuple[str, ...]], set[str]]] = {
 
 
 def test_every_job_of_the_project_is_looked_at() -> None:
-    assert set(RUNS) == {name for name in registry.names() if not name.startswith(("shelf.", "test."))}
+    # A repair makes tables and what belongs to them; the rows of none, which is what versions are of.
+    known = {name for name in registry.names() if not name.startswith(("shelf.", "test."))}
+    assert set(RUNS) == known - {"ops.repair_migrations"}
 
 
 @pytest.mark.parametrize("name", RUNS)

@@ -13,6 +13,10 @@ from pathlib import Path
 import django
 import pytest
 
+# Helpers whose assertions say what they compared, as those of tests do; told before any test imports them.
+for _helper in ("cases", "cases_history", "cases_projects", "cases_rules", "cases_tables", "keeping", "sample"):
+    pytest.register_assert_rewrite(f"tests.drift.{_helper}")
+
 ROOT = Path(__file__).resolve().parent.parent
 _slot: list[int] = []
 

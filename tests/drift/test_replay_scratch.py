@@ -19,6 +19,13 @@ pytestmark = pytest.mark.django_db
 SLEEPS = "import time\ntime.sleep(120)"
 
 
+@pytest.fixture(autouse=True)
+def _none_of_before() -> None:
+    """Drop what a suite that was killed has left on these servers."""
+    for name in databases():
+        rows("postgres", f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[Project]:
     with project(tmp_path) as made:

@@ -100,7 +100,8 @@ def _apply(command: EngineCommand, options: Given) -> None:
         _show(command, options, found)
     steps = len(applying.ordered(found.findings))
     if not steps:
-        _tell(command, options, applying.Outcome("nothing", after=found))
+        # It marks the repairs whose process was killed, also where all that is left is a person's to decide.
+        _tell(command, options, applying.apply(found, lambda: found, lock_timeout=options["lock_timeout"] / 1_000))
         return
     asks = command.interactive() and not (options["no_input"] or options["json"])
     if asks and not command.ask(f"Carry out {display.count(steps, 'step')}?", no_input=False):

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from ops.drift import codes, comparing
+from ops.drift.making_words import qualified
 from ops.drift.measuring import Measure
 from ops.drift.mending_constraints import pointless
 from ops.drift.mending_values import at_end, ending, serial_of, started
-from ops.drift.mending_work import qualified, relation, table_of
+from ops.drift.mending_work import relation, table_of
 from ops.drift.model import SEVERITIES, Attributes, Choice, Choices, Expected, Finding, Objects, Step, key
 from ops.drift.schema_findings_look import shown
 

@@ -7,6 +7,7 @@ with the choices. A repair that was killed is gone on with: what it left behind 
 from collections.abc import Callable
 
 from ops.drift import comparing, making
+from ops.drift.making_words import ident, literal, qualified
 from ops.drift.measuring import Measure
 from ops.drift.mending_columns import REWRITE, column
 from ops.drift.mending_constraints import constraint
@@ -18,10 +19,7 @@ from ops.drift.mending_work import (
     altering,
     comment,
     guarded,
-    ident,
-    literal,
     parts_of,
-    qualified,
     relation,
     table_of,
 )

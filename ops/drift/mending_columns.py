@@ -7,10 +7,11 @@ numbered anew. What would write the whole table anew is only done where that was
 from psycopg2.sql import SQL
 
 from ops.drift import comparing, making
+from ops.drift.making_words import ident, literal, qualified
 from ops.drift.measuring import Added
 from ops.drift.measuring_fitting import rewrites, using, widens
 from ops.drift.mending_values import holders, no_room, sequence_of, serial_of, started
-from ops.drift.mending_work import Mended, Work, altering, comment, guarded, helper, ident, literal, qualified, relation
+from ops.drift.mending_work import Mended, Work, altering, comment, guarded, helper, relation
 from ops.drift.model import Attributes, Choice, Field, Step, key
 
 REWRITE = Choice("--allow-rewrite", "write the table anew; nobody can read it meanwhile")

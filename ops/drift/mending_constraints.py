@@ -7,10 +7,11 @@ fulfil is not validated and not made unique. A constraint that has to make room 
 from collections.abc import Sequence
 
 from ops.drift import comparing, making
+from ops.drift.making_words import ident, qualified
 from ops.drift.measuring import Measured
 from ops.drift.mending_columns import added
 from ops.drift.mending_indexes import commented, doubles, dropped, leftover, taken
-from ops.drift.mending_work import Mended, Work, altering, comment, helper, ident, qualified, relation, samples
+from ops.drift.mending_work import Mended, Work, altering, comment, helper, relation, samples
 from ops.drift.model import Attributes, Objects, Step, key
 
 

@@ -5,8 +5,9 @@ take its place; the old one is kept under another name, for a valid index is nev
 """
 
 from ops.drift import comparing, making
+from ops.drift.making_words import ident, qualified
 from ops.drift.mending_columns import added
-from ops.drift.mending_work import PREFIX, Mended, Work, comment, helper, ident, qualified, samples
+from ops.drift.mending_work import PREFIX, Mended, Work, comment, helper, samples
 from ops.drift.model import Attributes, Choice, Step, key
 
 

@@ -2,8 +2,9 @@
 
 from psycopg2.sql import SQL
 
+from ops.drift.making_words import ident, literal, qualified
 from ops.drift.measuring_fitting import INTEGERS
-from ops.drift.mending_work import Work, ident, literal, qualified, relation, table_of
+from ops.drift.mending_work import Work, relation, table_of
 from ops.drift.model import Attributes, Expected, Objects, key
 
 

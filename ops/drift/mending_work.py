@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from ops.drift import comparing
+from ops.drift import comparing, making_words
+from ops.drift.making_words import literal, qualified
 from ops.drift.measuring import Measure
 from ops.drift.model import Attributes, Choice, Choices, Expected, Objects, Step, digest, key
 
@@ -17,23 +18,6 @@ SMALL = 10_000
 
 # Constants, and types that something is cast to: words that are no names of columns.
 _CONSTANT = re.compile(r"""'(?:[^']|'')*'|::(?:"[^"]+"|[\w.])+(?: varying| precision| with(?:out)? time zone)?""")
-
-PHASE_OF = {
-    "schema": "schema",
-    "extension": "extension",
-    "type": "type",
-    "function": "function",
-    "procedure": "function",
-    "aggregate": "function",
-    "sequence": "sequence",
-    "table": "table",
-    "column": "column",
-    "constraint": "constraint",
-    "index": "index",
-    "view": "view",
-    "materialized view": "view",
-    "trigger": "trigger",
-}
 
 
 @dataclass
@@ -155,7 +139,7 @@ class Work:
             code=self.code,
             object=self.key,
             # An index of a view comes after it.
-            phase=phase or ("view" if self.view in self.want else phase_of(self.ought)),
+            phase=phase or ("view" if self.view in self.want else making_words.phase(self.ought)),
             title=title,
             sql=list(sql),
             undo=list(undo),
@@ -179,13 +163,6 @@ def table_of(one: Attributes) -> str:
     return key("table", one["schema"], one.get("table") or one["name"])
 
 
-def phase_of(one: Attributes) -> str:
-    """Return the phase in which an object is made."""
-    if one["kind"] == "constraint" and one.get("contype") == "f":
-        return "foreign key"
-    return PHASE_OF.get(one["kind"], "other")
-
-
 def helper(what: str, *names: str) -> str:
     """Return the name of something that a repair makes for a while, or keeps; of the same thing it is the same."""
     name = f"{PREFIX}{what}_{'_'.join(names)}"
@@ -195,26 +172,9 @@ def helper(what: str, *names: str) -> str:
     return f"{short}_{digest(name)[:12]}"
 
 
-def ident(name: str) -> str:
-    """Return a name as SQL takes it, whatever it is."""
-    plain = name.replace('"', '""')
-    return f'"{plain}"'
-
-
 def relation(one: Attributes) -> str:
     """Return the table of an object, or itself, as SQL names it."""
     return qualified(one["schema"], one.get("table") or one["name"])
-
-
-def qualified(schema: str, name: str) -> str:
-    """Return a name with its schema as SQL writes it."""
-    return f"{ident(schema)}.{ident(name)}"
-
-
-def literal(text: str) -> str:
-    """Return a text as SQL writes it."""
-    plain = text.replace("'", "''")
-    return f"E'{plain}'".replace("\\", "\\\\") if "\\" in plain else f"'{plain}'"
 
 
 def guarded(table: str, condition: str, statement: str, words: str) -> str:

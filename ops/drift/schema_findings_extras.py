@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Iterator
 
 from ops.drift import comparing
+from ops.drift.making_words import ident, qualified
 from ops.drift.mending_indexes import accept, dropped, leftover
-from ops.drift.mending_work import PREFIX, Mended, altering, helper, ident, parts_of, qualified, table_of
+from ops.drift.mending_work import PREFIX, Mended, altering, helper, parts_of, table_of
 from ops.drift.model import Attributes, Difference, Finding, Step
 from ops.drift.schema_findings_look import Look, shown
 

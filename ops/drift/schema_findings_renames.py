@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
 from ops.drift import comparing
-from ops.drift.mending_work import Mended, altering, ident, parts_of, relation, table_of
+from ops.drift.making_words import ident
+from ops.drift.mending_work import Mended, altering, parts_of, relation, table_of
 from ops.drift.model import Attributes, Choice, Difference, Finding, Objects, Step, key
 from ops.drift.schema_findings_look import Look, shown
 

@@ -1,6 +1,5 @@
 """What differs without harm is told apart from what does not, and nothing that differs is missed."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,15 +8,9 @@ from hypothesis import strategies as st
 
 from ops.drift import comparing
 from ops.drift.model import Attributes, Objects
-from tests.drift.damaging import healthy_database, read, tried
+from tests.drift.damaging import tried
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(scope="module")
-def want(django_db_setup: None, django_db_blocker: Any) -> Iterator[Objects]:
-    with django_db_blocker.unblock(), healthy_database() as name:
-        yield read(name)
 
 
 # Each is one damage, and what has to be among the keys that differ.

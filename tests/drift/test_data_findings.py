@@ -1,6 +1,6 @@
 """Sequences behind the rows are raised and never lowered; rows that point to nothing are counted and left."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,7 +12,6 @@ from tests.drift.damaging import (
     contents,
     damaged,
     execute,
-    healthy_database,
     look,
     read,
     run,
@@ -21,12 +20,6 @@ from tests.drift.damaging import (
 )
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(scope="module")
-def want(django_db_setup: None, django_db_blocker: Any) -> Iterator[Objects]:
-    with django_db_blocker.unblock(), healthy_database() as name:
-        yield read(name)
 
 
 def test_a_sequence_behind_its_rows_is_raised(want: Objects) -> None:

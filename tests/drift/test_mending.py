@@ -1,9 +1,7 @@
 """A repair that was killed is gone on with, what it left is known by its name, and an undo loses no row."""
 
 import time
-from collections.abc import Iterator
 from threading import Thread
-from typing import Any
 
 import psycopg2
 import pytest
@@ -21,7 +19,6 @@ from tests.drift.damaging import (
     differences,
     execute,
     extras,
-    healthy_database,
     look,
     opened,
     read,
@@ -35,12 +32,6 @@ pytestmark = pytest.mark.django_db
 
 A = "ALTER TABLE public."
 P, F, C = f"{A}shop_product ", f"{A}shop_favourite ", f"{A}shop_customer "
-
-
-@pytest.fixture(scope="module")
-def want(django_db_setup: None, django_db_blocker: Any) -> Iterator[Objects]:
-    with django_db_blocker.unblock(), healthy_database() as name:
-        yield read(name)
 
 
 KILLED = [

@@ -1,8 +1,5 @@
 """Each state of the schema that people get into: found by its code, mended, and not a row the worse for it."""
 
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
 
 from ops.drift.model import Choices, Objects
@@ -11,7 +8,6 @@ from tests.drift.damaging import (
     damaged,
     differences,
     execute,
-    healthy_database,
     look,
     read,
     run,
@@ -24,12 +20,6 @@ pytestmark = pytest.mark.django_db
 
 A = "ALTER TABLE public."
 P, F, C = f"{A}shop_product ", f"{A}shop_favourite ", f"{A}shop_customer "
-
-
-@pytest.fixture(scope="module")
-def want(django_db_setup: None, django_db_blocker: Any) -> Iterator[Objects]:
-    with django_db_blocker.unblock(), healthy_database() as name:
-        yield read(name)
 
 
 # Code, the object (a key without "public."), and what makes the state.

@@ -1,23 +1,14 @@
 """What a repair leaves to people, and what it tells of it: what made room, row security, a table that is gone."""
 
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
 
 from ops.drift.model import Choices, Objects
-from tests.drift.damaging import damaged, execute, healthy_database, look, looked, opened, read, run, steps_of, tried
+from tests.drift.damaging import damaged, execute, look, looked, opened, run, steps_of, tried
 
 pytestmark = pytest.mark.django_db
 
 A = "ALTER TABLE public."
 P, F, C = f"{A}shop_product ", f"{A}shop_favourite ", f"{A}shop_customer "
-
-
-@pytest.fixture(scope="module")
-def want(django_db_setup: None, django_db_blocker: Any) -> Iterator[Objects]:
-    with django_db_blocker.unblock(), healthy_database() as name:
-        yield read(name)
 
 
 def test_what_made_room_and_refuses_rows_is_told_with_what_drops_it(want: Objects) -> None:

@@ -1,8 +1,5 @@
 """What a person has to decide is refused, with the rows and the choices; each choice is then done."""
 
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
 
 from ops.drift.model import Choices, Finding, Objects
@@ -14,11 +11,9 @@ from tests.drift.damaging import (
     differences,
     execute,
     extras,
-    healthy_database,
     look,
     looked,
     opened,
-    read,
     run,
     steps_of,
     tried,
@@ -29,12 +24,6 @@ pytestmark = pytest.mark.django_db
 
 A = "ALTER TABLE public."
 P, F, C = f"{A}shop_product ", f"{A}shop_favourite ", f"{A}shop_customer "
-
-
-@pytest.fixture(scope="module")
-def want(django_db_setup: None, django_db_blocker: Any) -> Iterator[Objects]:
-    with django_db_blocker.unblock(), healthy_database() as name:
-        yield read(name)
 
 
 def only(findings: list[Finding]) -> Finding:

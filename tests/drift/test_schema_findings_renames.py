@@ -1,23 +1,14 @@
 """What was renamed by hand, and perhaps altered as well, is asked for: a new one would leave its data behind."""
 
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
 
 from ops.drift.model import Choices, Objects
-from tests.drift.damaging import asked, contents, damaged, execute, healthy_database, look, read, steps_of
+from tests.drift.damaging import asked, contents, damaged, execute, look, steps_of
 
 pytestmark = pytest.mark.django_db
 
 A = "ALTER TABLE public."
 P, F, C = f"{A}shop_product ", f"{A}shop_favourite ", f"{A}shop_customer "
-
-
-@pytest.fixture(scope="module")
-def want(django_db_setup: None, django_db_blocker: Any) -> Iterator[Objects]:
-    with django_db_blocker.unblock(), healthy_database() as name:
-        yield read(name)
 
 
 # What is missing, what it probably is, and the damage.

@@ -80,7 +80,11 @@ def differing(want: Attributes, have: Attributes) -> list[str]:
         return ["made as"]
     kind = want["kind"]
     names: Iterable[str] = COMPARED.get(kind, [name for name in want if name not in NEVER])
-    found = [name for name in names if name in want and not _alike(name, want[name], have.get(name))]
+    found = (
+        []
+        if want == have
+        else [name for name in names if name in want and not _alike(name, want[name], have.get(name))]
+    )
     if kind == "index" and want.get("valid", True) and not usable(have):
         found = [*(name for name in found if name != "valid"), "valid"]
     if kind == "constraint" and have.get("valid") and "valid" in found:

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import django
 import pytest
@@ -74,6 +75,18 @@ class _Telling:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:
             sys.stderr.write(f"\nFAILED {report.nodeid} ({report.when})\n{report.longreprtext}\n")
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+    """Make the suite's database as pytest-django does, and empty it between tests as tests.flushing says."""
+    from django.db import connection
+
+    from tests import flushing
+
+    with django_db_blocker.unblock():
+        flushing.remember(connection)
+    flushing.install()
 
 
 @pytest.fixture(scope="session", autouse=True)

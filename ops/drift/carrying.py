@@ -1,6 +1,6 @@
 """One repair while it is carried out: its guard, its working connection, its audit, its run, and what became of it."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from threading import Event, Thread
@@ -167,7 +167,7 @@ class Work:
             for step in waiting:
                 self.must_go_on()
                 try:
-                    self._must_have(step)
+                    self._must_have(step, coming={one.object for one in waiting if one is not step})
                     self.stepper.do(step)
                     self.tell(step, "done")
                 except Wanting as exc:
@@ -191,14 +191,14 @@ class Work:
             self.audit.write(step, state, detail=str(why))
         self.tell(step, state, str(why))
 
-    def _must_have(self, step: Step, have: Objects | None = None) -> None:
-        """Raise Left where what the step needs is not there."""
+    def _must_have(self, step: Step, have: Objects | None = None, coming: Collection[str] = ()) -> None:
+        """Raise Left where what the step needs is not there, and Wanting where it may be coming."""
         if not step.needs:
             return
         have = self.asked.objects(self.alias) if have is None else have
         if missing := [name for name in step.needs if not is_there(have, name)]:
             more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-            raise Left(f"it needs {missing[0]}{more}, which is not there")
+            raise (Wanting if missing[0] in coming else Left)(f"it needs {missing[0]}{more}, which is not there")
 
     def record(self, steps: Sequence[Step]) -> None:
         """Keep what was made, then do the steps of history and its table, in one transaction; others may write then."""

@@ -69,6 +69,13 @@ def test_what_wants_another_step_goes_behind_it() -> None:
     assert audit() == told(outcome)
 
 
+def test_what_needs_a_step_that_went_behind_goes_behind_it() -> None:
+    needy = table("aa", "CREATE TABLE public.aa (id bigint PRIMARY KEY, b bigint REFERENCES public.zz (id))")
+    over = table("over", "CREATE TABLE public.over (a bigint REFERENCES public.aa)", needs=["table public.aa"])
+    outcome = apply(needy, over, table("zz"))
+    assert told(outcome) == [("create zz", "done"), ("create aa", "done"), ("create over", "done")]
+
+
 def test_one_that_fails_leaves_nothing_and_the_others_are_done() -> None:
     half = Step("S01", "table public.half", "table", "make half", ["CREATE TABLE public.half ()", "SELECT 1 / 0"])
     outcome = apply(half, column("colour"))

@@ -35,16 +35,24 @@ def _idle(choices: Choices, known: History, loaded: Graph, want: Objects, have: 
     yield from (f"record {name}" for name in choices.record if name not in files or name in recorded)
     yield from (f"prune {name}" for name in choices.prune if name not in recorded - files)
     missing = [one for name, one in want.items() if name not in have]
+    extra = [one for name, one in have.items() if name not in want]
     for pair in choices.rename:
         old, _, new = pair.partition("=")
         of_history = old in recorded and new in files
-        if not (of_history or any(_is_named(one, old) for one in missing)):
+        if not (of_history or (any(_is_named(one, old) for one in extra) and _is_to_be(missing, old, new))):
             yield f"rename {pair}"
     yield from (
         f"value {name}={value}"
         for name, value in choices.value.items()
         if not any(one["kind"] == "column" and _is_named(one, name) for one in missing)
     )
+
+
+def _is_to_be(missing: list[Attributes], old: str, new: str) -> bool:
+    """Say whether what a renaming would lead to is missing: a column of the same table, or a table."""
+    if "." in new:
+        return any(one["kind"] == "table" and _is_named(one, new) for one in missing)
+    return any(_is_named(one, f"{old.rpartition('.')[0]}.{new}".removeprefix(".")) for one in missing)
 
 
 def _is_named(one: Attributes, said: str) -> bool:

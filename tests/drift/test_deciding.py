@@ -14,7 +14,11 @@ WANT: Objects = {
     "column public.shop.name": {"kind": "column", "schema": "public", "table": "shop", "name": "name"},
     "column public.shop.price": {"kind": "column", "schema": "public", "table": "shop", "name": "price"},
 }
-HAVE: Objects = {"column public.shop.name": WANT["column public.shop.name"]}
+HAVE: Objects = {
+    "column public.shop.name": WANT["column public.shop.name"],
+    "column public.shop.cost": {"kind": "column", "schema": "public", "table": "shop", "name": "cost"},
+    "table public.label": {"kind": "table", "schema": "public", "name": "label"},
+}
 
 
 @pytest.mark.parametrize(
@@ -23,8 +27,8 @@ HAVE: Objects = {"column public.shop.name": WANT["column public.shop.name"]}
         Choices(record=("shop.0002_more",)),
         Choices(prune=("gone.0001_initial",)),
         Choices(rename=("gone.0001_initial=shop.0002_more",)),
-        Choices(rename=("shop.price=cost",)),
-        Choices(rename=("public.shop.price=cost", "tag=label")),
+        Choices(rename=("shop.cost=price",)),
+        Choices(rename=("public.shop.cost=price", "label=tag", "public.label=tag")),
         Choices(value={"shop.price": "1"}),
     ],
 )
@@ -40,6 +44,9 @@ def test_what_fits_is_not_mentioned(choices: Choices) -> None:
         (Choices(prune=("shop.0001_initial",)), "prune shop.0001_initial"),
         (Choices(prune=("gone.0002_x",)), "prune gone.0002_x"),
         (Choices(rename=("shop.name=title",)), "rename shop.name=title"),
+        (Choices(rename=("shop.price=cost",)), "rename shop.price=cost"),
+        (Choices(rename=("shop.other=price",)), "rename shop.other=price"),
+        (Choices(rename=("shop.cost=shop.price",)), "rename shop.cost=shop.price"),
         (Choices(value={"shop.name": "1"}), "value shop.name=1"),
     ],
 )

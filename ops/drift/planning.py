@@ -13,6 +13,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ops import clock
 from ops.drift import (
@@ -43,6 +44,7 @@ from ops.drift.model import (
     digest,
     unclaimed,
 )
+from ops.drift.schema_findings_look import HISTORY
 
 NOTHING = Choices()
 
@@ -132,7 +134,9 @@ def plan(
             expected = expecting.expect(alias, known.rows, snapshot=snapshot, run_python=run_python, no_cache=no_cache)
     want = expected.objects()
     with clocked.part("catalogue"):
-        have = catalog.read(connection, _schemas(expected, want, catalog.schemas_of(connection)))
+        read = _schemas(expected, want, catalog.schemas_of(connection))
+        have = catalog.read(connection, read)
+        have |= elsewhere(connection, known, want, have, read)
     with clocked.part("comparison"):
         measure = measuring.Measure(connection)
         verdicts = judging.judge(expected, have)
@@ -178,6 +182,26 @@ def _schemas(expected: Expected, want: Objects, path: Iterable[str]) -> list[str
     """Return where to look: where something ought to be, where a pending migration may have been, and Django looks."""
     made = (one for part in expected.made for one in part.delta.values() if one)
     return sorted({str(one["schema"]) for one in (*want.values(), *made) if one.get("schema")} | set(path))
+
+
+def elsewhere(
+    connection: BaseDatabaseWrapper, known: history.History, want: Objects, have: Objects, read: Sequence[str]
+) -> Objects:
+    """Return what there is of missing tables in schemas that are not read: by hand, a table may have been moved there.
+
+    A schema with a django_migrations of its own is another project's, or another customer's.
+    """
+    missing = {one["name"] for name, one in want.items() if one["kind"] == "table" and name not in have}
+    others = {schema for schema, name in known.tables if name == HISTORY} | set(read)
+    schemas = sorted({schema for schema, name in known.tables if name in missing and schema not in others})
+    if not schemas:
+        return {}
+    found = catalog.read(connection, schemas)
+    return {
+        name: one
+        for name, one in found.items()
+        if one.get("table") in missing or (one["kind"] == "table" and one["name"] in missing)
+    }
 
 
 def _sorted(found: Iterable[Finding]) -> list[Finding]:

@@ -20,21 +20,28 @@ def renamed(look: Look) -> Iterator[Finding]:
     yield from _columns(look)
 
 
-def without_table(have: Objects, old: str, new: str) -> Objects:
-    """Return a catalogue as it would be once a table had another name."""
-    was, will = have[old], {"schema": have[old]["schema"], "name": new.rpartition(".")[2].strip('"')}
+def without_table(have: Objects, old: str, will: Attributes) -> Objects:
+    """Return a catalogue as it would be once a table had another name, or were in another schema."""
+    was = have[old]
     found: Objects = {}
+
+    def named(text: str) -> str:
+        if was["schema"] == will["schema"]:
+            return comparing.renaming(text, was["name"], will["name"])
+        return text.replace(relation_text(was), relation_text(will))
+
     for name, one in have.items():
         changed = {
-            part: comparing.renaming(value, was["name"], will["name"]) if isinstance(value, str) else value
+            part: named(value) if isinstance(value, str) else value
             for part, value in one.items()
             if part in ("definition", "index_definition", "references")
         }
         if name == old:
-            found[new] = {**one, "name": will["name"]}
+            found[key("table", will["schema"], will["name"])] = {**one, "schema": will["schema"], "name": will["name"]}
         elif one.get("table") == was["name"] and one["schema"] == was["schema"]:
-            named = name if one["kind"] == "index" else key(one["kind"], one["schema"], will["name"], one["name"])
-            found[named] = {**one, **changed, "table": will["name"]}
+            of = [] if one["kind"] == "index" else [will["name"]]
+            there = {**one, **changed, "schema": will["schema"], "table": will["name"]}
+            found[key(one["kind"], will["schema"], *of, one["name"])] = there
         else:
             text = str(one.get("definition") or "")
             reads = one.get("references") == old or relation_text(was) in text
@@ -79,9 +86,7 @@ def _tables(look: Look) -> Iterator[Finding]:
     for one in look.missing("table"):
         ought = one.want or {}
         near = [
-            other
-            for other in extras
-            if (other.have or {})["schema"] == ought["schema"] and pairs.get(other.key, one.key) == one.key
+            other for other in extras if _may_be(ought, other.have or {}) and pairs.get(other.key, one.key) == one.key
         ]
         alike = [other for other in near if _shape(look.have, other.key) == _shape(look.want, one.key)]
         alike = alike or [other for other in near if _resembles(look, one, other) and _has_rows(look, other)]
@@ -98,9 +103,23 @@ def _pairs(look: Look, extras: list[Difference], missing: list[Difference]) -> d
             have = other.have or {}
             of = f"{ought['table']}." if ought.get("table") else ""
             mine = have["schema"] == ought["schema"] and have.get("table") == ought.get("table")
-            if mine and _asked(look, f"{of}{have['name']}", str(ought["name"]), ought["schema"]):
+            if (mine and _asked(look, f"{of}{have['name']}", str(ought["name"]), ought["schema"])) or (
+                ought["kind"] == "table" and _option(ought, have) in look.choices.rename
+            ):
                 found[other.key] = one.key
     return found
+
+
+def _may_be(ought: Attributes, have: Attributes) -> bool:
+    """Say whether a table may be one that is missing: it is in its schema, or has its name in another."""
+    return bool(have["schema"] == ought["schema"] or have["name"] == ought["name"])
+
+
+def _option(ought: Attributes, have: Attributes) -> str:
+    """Return how an operator says that a table is the one that is missing."""
+    if have["schema"] == ought["schema"]:
+        return f"{have['name']}={ought['name']}"
+    return f"{have['schema']}.{have['name']}={ought['schema']}.{ought['name']}"
 
 
 def _known(look: Look, name: str) -> bool:
@@ -136,24 +155,48 @@ def _apart(name: str, words: str) -> Choice:
 
 def _table(look: Look, one: Difference, alike: list[Difference]) -> Finding:
     ought = one.want or {}
-    chosen = [other for other in alike if _asked(look, str((other.have or {})["name"]), ought["name"], ought["schema"])]
-    names = [str((other.have or {})["name"]) for other in alike]
-    after = without_table(look.have, alike[0].key, one.key)
+    there = [other.have or {} for other in alike]
+    chosen = [
+        have
+        for have in there
+        if _option(ought, have) in look.choices.rename
+        or (have["schema"] == ought["schema"] and _asked(look, have["name"], ought["name"], ought["schema"]))
+    ]
+    after = without_table(look.have, alike[0].key, ought)
     claims = _claims(look, after, one.key) | set(parts_of(look.want, one.key))
     for other in alike:
         claims |= {other.key, *parts_of(look.have, other.key)}
+    moved = there[0]["schema"] != ought["schema"]
+    names = [_option(ought, have).partition("=")[0] for have in there]
     same = _shape(look.want, one.key) == _shape(look.have, alike[0].key)
     why = "has the same columns" if same else "has its columns, or foreign keys that ought to point to it"
-    found = f"{shown(ought)} is missing, and {', '.join(names)} {why}: probably renamed."
-    options = [Choice(f"--rename {name}={ought['name']}", f"rename {name} to {ought['name']}") for name in names]
+    was = "moved" if moved else "renamed"
+    found = f"{shown(ought)} is missing, and {', '.join(names)} {why}: probably {was}."
+    options = [
+        Choice(
+            f"--rename '{_option(ought, have)}'" if moved else f"--rename {_option(ought, have)}", _words(ought, have)
+        )
+        for have in there
+    ]
     options += [_apart(other.key, "make the missing one") for other in alike]
-    mended = Mended(refused="Say whether it was renamed.", choices=options)
+    mended = Mended(refused=f"Say whether it was {was}.", choices=options)
     if chosen:
-        there = chosen[0].have or {}
-        sql = f"ALTER TABLE {relation(there)} RENAME TO {ident(ought['name'])}"
-        undo = f"ALTER TABLE {relation(ought)} RENAME TO {ident(there['name'])}"
-        mended = Mended(steps=[_step(one.key, "table", f"rename {there['name']} to {ought['name']}", sql, undo)])
+        sql, undo = _naming(chosen[0], ought), _naming(ought, chosen[0])
+        mended = Mended(steps=[_step(one.key, "table", _words(ought, chosen[0]), sql, undo)])
     return look.finding("S04", "error", one.key, found, mended, sorted(claims))
+
+
+def _words(ought: Attributes, have: Attributes) -> str:
+    if have["schema"] == ought["schema"]:
+        return f"rename {have['name']} to {ought['name']}"
+    return f"move {have['schema']}.{have['name']} to the schema {ought['schema']}"
+
+
+def _naming(there: Attributes, to: Attributes) -> str:
+    """Return the statement that gives a table another name, or puts it into another schema."""
+    if there["schema"] != to["schema"]:
+        return f"ALTER TABLE {relation(there)} SET SCHEMA {ident(to['schema'])}"
+    return f"ALTER TABLE {relation(there)} RENAME TO {ident(to['name'])}"
 
 
 def _columns(look: Look) -> Iterator[Finding]:

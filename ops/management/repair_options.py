@@ -85,7 +85,7 @@ def add_repair_options(parser: CommandParser) -> None:
         "--rename",
         type=assignment,
         metavar="OLD=NEW",
-        help="TABLE.OLD=NEW, TABLE=NEW, APP.OLD=APP.NEW: it was renamed",
+        help="TABLE.OLD=NEW, TABLE=NEW, APP.OLD=APP.NEW: it was renamed; SCHEMA.TABLE=SCHEMA.TABLE: moved",
         **many,
     )
     decide.add_argument(

@@ -2,8 +2,10 @@
 
 import pytest
 
-from ops.drift.model import Choices, Objects
-from tests.drift.damaging import asked, contents, damaged, execute, look, steps_of
+from ops.drift import catalog, comparing, history, planning, schema_findings
+from ops.drift.measuring import Measure
+from ops.drift.model import Choices, Finding, Objects
+from tests.drift.damaging import asked, contents, damaged, execute, expected, look, opened, steps_of
 
 pytestmark = pytest.mark.django_db
 
@@ -84,3 +86,37 @@ def test_a_table_that_was_renamed_and_altered_is_asked_for(want: Objects, damage
 def test_an_empty_table_that_is_like_one_that_is_gone_is_no_rename(want: Objects) -> None:
     with damaged("DROP TABLE shop_secret", "CREATE TABLE foo (id bigint, words text, more text)") as name:
         assert [one.code for one in look(name, want).findings] == ["S01", "S24"]
+
+
+def moved(name: str, want: Objects, *renamed: str) -> list[Finding]:
+    """Return what is found in a database of which other schemas are read as a plan reads them."""
+    with opened(name) as own:
+        have = catalog.read(own, ["public"])
+        have |= planning.elsewhere(own, history.read(own), want, have, ["public"])
+        choices = Choices(rename=renamed)
+        differences = comparing.compare(want, have)
+        return schema_findings.find(expected(want), have, differences, choices, Measure(own, 10))
+
+
+def test_a_table_that_was_moved_to_another_schema_is_asked_for(want: Objects) -> None:
+    with damaged("CREATE SCHEMA other", "ALTER TABLE shop_category SET SCHEMA other") as name:
+        before = asked(name, "SELECT c::text FROM other.shop_category AS c ORDER BY id")
+        (finding,) = moved(name, want)
+        assert (finding.code, finding.object, finding.steps) == ("S04", "table public.shop_category", [])
+        assert [one.option for one in finding.choices] == [
+            "--rename 'other.shop_category=public.shop_category'",
+            "--ignore 'S24:table other.shop_category'",
+        ]
+        execute(name, steps_of(moved(name, want, "other.shop_category=public.shop_category")))
+        assert asked(name, "SELECT c::text FROM shop_category AS c ORDER BY id") == before
+        assert moved(name, want) == []
+
+
+def test_a_table_of_another_history_is_none_that_was_moved(want: Objects) -> None:
+    with damaged(
+        "CREATE SCHEMA tenant",
+        "CREATE TABLE tenant.django_migrations (app text, name text)",
+        "CREATE TABLE tenant.shop_secret (LIKE shop_secret INCLUDING ALL)",
+        "DROP TABLE shop_secret",
+    ) as name:
+        assert [one.code for one in moved(name, want)] == ["S01"]

@@ -99,7 +99,7 @@ S20 a comment differs
     Nothing.
 S21 another collation
     Text is sorted and compared otherwise; an index may not serve.
-S22 a trigger is disabled, or enabled otherwise
+S22 a trigger, or a constraint's own, is disabled, or enabled otherwise
     It does not fire.
 S23 an identity is of another kind
     INSERTs that name the key fail, or are let in.

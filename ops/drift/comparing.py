@@ -89,6 +89,8 @@ def differing(want: Attributes, have: Attributes) -> list[str]:
         found = [*(name for name in found if name != "valid"), "valid"]
     if kind == "constraint" and have.get("valid") and "valid" in found:
         found.remove("valid")
+    if kind == "constraint" and have.get("disabled") and not want.get("disabled"):
+        found.append("disabled")
     return _numbered(want, have, found) if kind == "column" else found
 
 

@@ -130,11 +130,12 @@ def _unread(name: str, one: Attributes, trouble: str) -> Finding:
 
 
 def _orphans(expected: Expected, want: Objects, have: Objects, choices: Choices, measure: Measure) -> Iterator[Finding]:
-    """Tell of rows that point to nothing behind each foreign key that is missing or not validated."""
+    """Tell of rows that point to nothing behind each foreign key that is missing, not validated or not checked."""
     missing = {name: one for name, one in want.items() if one["kind"] == "constraint" and one.get("contype") == "f"}
     for name, one in missing.items():
         there = comparing.counterpart(name, {name: one}, have) if name not in have else name
-        if (there is not None and have[there].get("valid")) or table_of(one) not in have:
+        proven = there is not None and have[there].get("valid") and not have[there].get("disabled")
+        if proven or table_of(one) not in have:
             continue
         if any(key("column", one["schema"], one["table"], column) not in have for column in one["columns"]):
             continue

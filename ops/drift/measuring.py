@@ -197,6 +197,11 @@ class Measure:
         found = self._rows(SQL("SELECT pg_has_role({}::name, 'USAGE')").format(Literal(owner)))
         return isinstance(found, list) and bool(found[0][0])
 
+    def is_superuser(self) -> bool:
+        """Say whether the role of the connection may do what only superusers may."""
+        found = self._rows(SQL("SELECT current_setting('is_superuser') = 'on'"))
+        return isinstance(found, list) and bool(found[0][0])
+
     def installable(self, extension: str) -> bool:
         """Say whether the server has the files of an extension."""
         query = SQL("SELECT EXISTS (SELECT 1 FROM pg_available_extensions AS e WHERE e.name = {})")

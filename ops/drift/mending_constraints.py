@@ -12,7 +12,7 @@ from ops.drift.measuring import Measured
 from ops.drift.mending_columns import added
 from ops.drift.mending_indexes import commented, doubles, dropped, leftover, taken
 from ops.drift.mending_work import Mended, Work, altering, comment, helper, relation, samples
-from ops.drift.model import Attributes, Objects, Step, key
+from ops.drift.model import Attributes, Choice, Objects, Step, key
 
 
 def constraint(work: Work) -> Mended:
@@ -26,6 +26,8 @@ def constraint(work: Work) -> Mended:
     mended = Mended()
     if "valid" in differing:
         mended.take(_validated(work))
+    if "disabled" in differing:
+        mended.take(_checked(work, found))
     if "comment" in differing:
         what = f"CONSTRAINT {ident(work.ought['name'])} ON {relation(work.ought)}"
         mended.steps.append(comment(work, what))
@@ -174,6 +176,24 @@ def _unproven(work: Work) -> Mended:
 def _validated(work: Work) -> Mended:
     why = refusal(wrong_rows(work), work.ought["contype"])
     return Mended(refused=why) if why else Mended(steps=[_validate(work)])
+
+
+def _checked(work: Work, found: Attributes) -> Mended:
+    """Let the constraint's own triggers fire again; of rows that came in meanwhile nobody would tell any more."""
+    names, name = found["disabled"], work.ought["name"]
+    if not work.measure.is_superuser():
+        tables = " and ".join(dict.fromkeys(f"ALTER TABLE {qualified(*one[:2])} ENABLE TRIGGER ALL" for one in names))
+        return Mended(refused=f"They are the server's own: a superuser lets them fire again, by {tables}.")
+    broken = {"f": lambda: refusal(wrong_rows(work), "f"), "x": lambda: _overlap(work)}
+    why = "" if work.redefined else broken.get(found["contype"], lambda: doubles(work))()
+    if why:
+        words = "have new rows checked; of the old ones that break it nothing tells any more"
+        return Mended(refused=why, choices=[Choice(f"--redefine {name}", words)])
+
+    def let(what: str) -> list[str]:
+        return [f"ALTER TABLE {qualified(*one[:2])} {what} TRIGGER {ident(one[2])}" for one in names]
+
+    return Mended(steps=[work.step(f"let {name} be checked again", let("ENABLE"), let("DISABLE"))])
 
 
 def _validate(work: Work, needs: Sequence[str] = ()) -> Step:

@@ -51,7 +51,9 @@ def _code(want: Attributes, have: Attributes, name: str, all_of: list[str]) -> s
     if kind == "table":
         return _TABLE.get(name, "S17")
     if kind == "constraint":
-        return "S09" if name == "valid" else "S08" if want["contype"] == "f" else "S11"
+        if name in ("valid", "disabled"):
+            return "S09" if name == "valid" else "S22"
+        return "S08" if want["contype"] == "f" else "S11"
     if kind == "index":
         return "S06" if "valid" in all_of else "S11" if want.get("unique") and _weaker(want, have) else "S10"
     return "S22" if name == "enabled" else "S19" if kind == "policy" else "S17"
@@ -208,6 +210,8 @@ def _comment(look: Look, want: Attributes, have: Attributes) -> tuple[str, Sever
 
 
 def _firing(look: Look, want: Attributes, have: Attributes) -> tuple[str, Severity]:
+    if want["kind"] == "constraint":
+        return f"{shown(want)} is not checked, for its own triggers are disabled.", "error"
     words = {"D": "disabled", "R": "enabled on replicas only", "A": "enabled always", "O": "enabled"}
     return f"{shown(want)} is {words.get(have.get('enabled') or 'O', 'other')}.", "warning"
 

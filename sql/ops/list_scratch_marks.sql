@@ -15,6 +15,11 @@ WITH parts AS (
     SELECT k.conrelid AS relation, k.oid AS part, 0 AS place, k.xmin AS writer
     FROM pg_constraint AS k
     UNION ALL
+    SELECT k.conrelid AS relation, t.oid AS part, 1 AS place, t.xmin AS writer
+    FROM pg_trigger AS t
+    INNER JOIN pg_constraint AS k ON k.oid = t.tgconstraint
+    WHERE t.tgisinternal AND t.tgenabled <> 'O'
+    UNION ALL
     SELECT i.indrelid AS relation, i.indexrelid AS part, 1 AS place, i.xmin AS writer
     FROM pg_index AS i
     UNION ALL

@@ -93,6 +93,8 @@ MENDED = [
     ("S20", "table shop_customer", ["COMMENT ON TABLE shop_customer IS NULL"]),
     ("S20", "column shop_customer.nick", ["COMMENT ON COLUMN shop_customer.nick IS 'other'"]),
     ("S22", "trigger shop_favourite.shop_favourite_touch", [F + "DISABLE TRIGGER shop_favourite_touch"]),
+    ("S22", "constraint shop_product.shop_product_category_fk", [P + "DISABLE TRIGGER ALL"]),
+    ("S22", "constraint shop_product.shop_product_rank", [P + "DISABLE TRIGGER ALL"]),
     ("S23", "column shop_tag.id", [A + "shop_tag ALTER id SET GENERATED ALWAYS"]),
     ("S12", "column shop_category.handle", [A + "shop_category ALTER handle TYPE varchar(20)"]),
 ]  # fmt: skip

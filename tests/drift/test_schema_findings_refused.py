@@ -1,5 +1,6 @@
 """What a person has to decide is refused, with the rows and the choices; each choice is then done."""
 
+import psycopg2
 import pytest
 
 from ops.drift.model import Choices, Finding, Objects
@@ -327,3 +328,18 @@ def tried_as(role: str, name: str, want: Objects) -> Looked:
         with own.cursor() as cursor:
             cursor.execute(f"SET ROLE {role}")
         return looked(own, want, Choices(), 10)
+
+
+def test_a_foreign_key_that_was_not_checked_meanwhile_is_not_let_hide_its_orphans(want: Objects) -> None:
+    damage = ["ALTER TABLE public.shop_product DISABLE TRIGGER ALL", "UPDATE shop_product SET category_id = 99 + id"]
+    with damaged(*damage) as name:
+        found = look(name, want)
+        (finding,) = [one for one in found.of("S22") if one.object.endswith("_category_fk")]
+        assert (finding.severity, finding.steps) == ("error", [])
+        assert "rows point to what is not there" in finding.refused
+        assert [one.option for one in finding.choices] == ["--redefine shop_product_category_fk"]
+        assert [one.object for one in found.of("D03")] == [finding.object]
+        execute(name, steps_of(look(name, want, Choices(redefine=("shop_product_category_fk",))).findings))
+        assert look(name, want).of("S22") == []
+        with pytest.raises(psycopg2.errors.ForeignKeyViolation):
+            asked(name, "UPDATE shop_product SET category_id = 999 RETURNING id")

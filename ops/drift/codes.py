@@ -63,7 +63,7 @@ S02 a table is missing, and the foreign keys that pointed to it
     Every query of its model fails, and the other tables keep keys of rows that are gone.
 S03 a column is missing
     Every query of its model fails.
-S04 a column or table was renamed or moved by hand
+S04 a column, table or type was renamed or moved by hand
     Every query of its model fails; a new column would leave the data behind in the other.
 S05 a key has lost its identity or sequence
     Every INSERT fails: null value in the key.

@@ -51,7 +51,7 @@ def _idle(choices: Choices, known: History, loaded: Graph, want: Objects, have: 
 def _is_to_be(missing: list[Attributes], old: str, new: str) -> bool:
     """Say whether what a renaming would lead to is missing: a column of the same table, or a table."""
     if "." in new:
-        return any(one["kind"] == "table" and _is_named(one, new) for one in missing)
+        return any(one["kind"] in ("table", "type") and _is_named(one, new) for one in missing)
     return any(_is_named(one, f"{old.rpartition('.')[0]}.{new}".removeprefix(".")) for one in missing)
 
 

@@ -15,7 +15,8 @@ from ops.drift.schema_findings_look import Look, shown
 
 
 def renamed(look: Look) -> Iterator[Finding]:
-    """Tell of tables and columns that are probably there under another name."""
+    """Tell of types, tables and columns that are probably there under another name."""
+    yield from _types(look)
     yield from _tables(look)
     yield from _columns(look)
 
@@ -78,6 +79,49 @@ def without_column(have: Objects, column: str, new: str) -> Objects:
         }
         found[name] = {**one, **changed}
     return found
+
+
+def _types(look: Look) -> Iterator[Finding]:
+    """Tell of types that are missing, where the columns that ought to be of them are of another that is extra."""
+    extras = [one for one in look.beyond("type") if one.have and not _known(look, one.key)]
+    for one in look.missing("type"):
+        ought = one.want or {}
+        alike = [other for other in extras if _in_use(look, ought, other.have or {})]
+        if alike:
+            yield _type(look, one, alike[0])
+
+
+def _in_use(look: Look, ought: Attributes, have: Attributes) -> bool:
+    """Say whether some column is of the one type that ought to be of the other."""
+    names = [(relation_text(have) + many, relation_text(ought) + many) for many in ("", "[]")]
+    return any(
+        (look.have[name].get("type"), column.get("type")) in names
+        for name, column in look.want.items()
+        if column["kind"] == "column" and name in look.have
+    )
+
+
+def _type(look: Look, one: Difference, other: Difference) -> Finding:
+    ought, have = one.want or {}, other.have or {}
+    after = {name: _respelled(each, relation_text(have), relation_text(ought)) for name, each in look.have.items()}
+    after[one.key] = {**after.pop(other.key), "name": ought["name"], "schema": ought["schema"]}
+    said = _option(ought, have)
+    found = f"{shown(ought)} is missing, and columns that ought to be of it are of {have['name']}: probably renamed."
+    mended = Mended(
+        refused="Say whether it was renamed.",
+        choices=[Choice(f"--rename '{said}'", _words(ought, have)), _apart(other.key, "make the missing one")],
+    )
+    if said in look.choices.rename:
+        steps = [_naming(have, ought), _naming(ought, have)]
+        sql, undo = (text.replace("ALTER TABLE", "ALTER TYPE", 1) for text in steps)
+        mended = Mended(steps=[_step(one.key, "type", _words(ought, have), sql, undo)])
+    return look.finding("S04", "error", one.key, found, mended, sorted(_claims(look, after, one.key) | {other.key}))
+
+
+def _respelled(one: Attributes, old: str, new: str) -> Attributes:
+    """Return an object of which all texts name something otherwise."""
+    name = re.compile(rf'(?<![\w".]){re.escape(old)}(?![\w"])')
+    return {part: name.sub(lambda _: new, value) if isinstance(value, str) else value for part, value in one.items()}
 
 
 def _tables(look: Look) -> Iterator[Finding]:

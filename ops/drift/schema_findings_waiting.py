@@ -94,6 +94,11 @@ class _Settling:
         one = self.objects.get(step.object)
         if one is None:
             return ""
+        if step.code == "S14" and one.get("default") is not None and step.object in self.odd:
+            # What is a value of the one type is none of the other.
+            retyped = {other.object for other in self.findings if other.code == "S12" and other.steps}
+            if step.object not in retyped:
+                return _other(self.have[step.object])
         mine = [one]
         if step.phase == "table":
             mine += [self.objects[name] for name in parts_of(self.objects, step.object) if self._is_column(name)]

@@ -120,3 +120,20 @@ def test_a_table_of_another_history_is_none_that_was_moved(want: Objects) -> Non
         "DROP TABLE shop_secret",
     ) as name:
         assert [one.code for one in moved(name, want)] == ["S01"]
+
+
+TYPES = [("ALTER TYPE shop_mood RENAME TO shop_moods", "shop_moods=shop_mood")]
+
+
+@pytest.mark.parametrize(("damage", "renamed"), TYPES)
+def test_a_type_that_was_renamed_is_asked_for(want: Objects, damage: str, renamed: str) -> None:
+    with damaged(damage, "ALTER TABLE shop_customer ALTER mood SET DEFAULT 'bad'") as name:
+        found = look(name, want)
+        (finding,) = found.of("S04")
+        assert (finding.object, steps_of(found.of("S04"))) == ("type public.shop_mood", [])
+        assert [one.option for one in finding.choices] == [
+            f"--rename '{renamed}'",
+            "--ignore 'S24:type public.shop_moods'",
+        ]
+        execute(name, steps_of(look(name, want, Choices(rename=(renamed,))).findings))
+        assert look(name, want).serious == []

@@ -128,8 +128,19 @@ def _other_table(work: Work, found: Attributes) -> Mended:
     if "comment" in differing:
         mended.steps.append(comment(work, f"TABLE {relation(ought)}"))
     if {"partition_key", "partition_of", "inherits"} & set(differing):
-        mended.take(Mended(refused="It is divided, or a part of another table, otherwise: that is left to a person."))
+        mended.take(Mended(refused=_divided(work, found)))
     return mended
+
+
+def _divided(work: Work, found: Attributes) -> str:
+    parent = work.have.get(work.ought.get("partition_of") or "")
+    if parent is None or found.get("partition_of"):
+        return "It is divided, or a part of another table, otherwise: that is left to a person."
+    attach = f"ATTACH PARTITION {relation(work.ought)} {work.ought['partition_bound']}"
+    return (
+        f"It was detached: attach it, or say that it is to stay so: ALTER TABLE {relation(parent)} {attach}. Its rows "
+        "are seen through the other table then, and what it lacks comes from there."
+    )
 
 
 def _logged(work: Work, found: Attributes) -> Mended:

@@ -1,10 +1,10 @@
 """Findings of what is there but other than it ought to be."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ops.drift import comparing
 from ops.drift.measuring_fitting import rewrites, widens
-from ops.drift.mending_work import Mended, table_of
+from ops.drift.mending_work import Mended, parts_of, table_of
 from ops.drift.model import Attributes, Difference, Finding, Severity
 from ops.drift.schema_findings_look import Look, shown
 
@@ -24,10 +24,18 @@ _TABLE = {"persistence": "S18", "rls": "S19", "force_rls": "S19", "comment": "S2
 
 
 def altered(look: Look) -> Iterator[Finding]:
-    """Tell of every object that is other: one finding for each code, with the attributes that it is about."""
-    for one in look.altered():
+    """Tell of every object that is other: one finding for each code, with the attributes that it is about.
+
+    A table that is no partition any more speaks for its columns: what these lack they have from the table that it is
+    attached to, and with an identity of their own it could not be attached.
+    """
+    apart = [one for one in look.altered() if "partition_of" in one.attributes]
+    for one in apart:
+        look.claimed.update(name for name in parts_of(look.have, one.key) if name in look.differences)
+    for one in [*apart, *(one for one in look.altered() if one not in apart)]:
         for code, attributes in _coded(one).items():
-            yield _told(look, one, code, attributes)
+            claims = parts_of(look.have, one.key) if "partition_of" in attributes else []
+            yield _told(look, one, code, attributes, [name for name in claims if name in look.differences])
 
 
 def _coded(one: Difference) -> dict[str, tuple[str, ...]]:
@@ -69,7 +77,7 @@ def _weaker(want: Attributes, have: Attributes) -> bool:
     )
 
 
-def _told(look: Look, one: Difference, code: str, attributes: tuple[str, ...]) -> Finding:
+def _told(look: Look, one: Difference, code: str, attributes: tuple[str, ...], claims: Sequence[str] = ()) -> Finding:
     want, have = one.want or {}, one.have or {}
     found, severity = _words(look, code, want, have, attributes)
     if set(attributes) <= comparing.HARMLESS and not (code == "S15" and look.choices.identity):
@@ -79,7 +87,7 @@ def _told(look: Look, one: Difference, code: str, attributes: tuple[str, ...]) -
     if code in ("S18", "S19", "S20") and severity == "info" and not want.get("comment"):
         # Nothing is lost by it: a comment or row security of somebody's own is left as it is.
         mended = Mended()
-    return look.finding(code, severity, one.key, found, mended)
+    return look.finding(code, severity, one.key, found, mended, claims)
 
 
 def _unnamed(look: Look, one: Difference, code: str) -> Mended:

@@ -15,6 +15,7 @@ from tests.drift.damaging import (
     look,
     looked,
     opened,
+    read,
     run,
     steps_of,
     tried,
@@ -343,3 +344,41 @@ def test_a_foreign_key_that_was_not_checked_meanwhile_is_not_let_hide_its_orphan
         assert look(name, want).of("S22") == []
         with pytest.raises(psycopg2.errors.ForeignKeyViolation):
             asked(name, "UPDATE shop_product SET category_id = 999 RETURNING id")
+
+
+def test_each_way_out_of_another_collation_does_what_it_says(want: Objects) -> None:
+    with damaged(A + 'shop_tag ALTER label TYPE text COLLATE "C"') as name:
+        (finding,) = look(name, want).of("S21")
+        assert [one.option for one in finding.choices] == [
+            "--allow-rewrite",
+            f"--ignore 'S21:{finding.object}'",
+        ]
+
+
+PARTS = [
+    "CREATE TABLE shop_log(id int GENERATED ALWAYS AS IDENTITY, day int, PRIMARY KEY(id, day)) PARTITION BY RANGE(day)",
+    "CREATE TABLE shop_log_1 PARTITION OF shop_log FOR VALUES FROM (1) TO (9)",
+    "INSERT INTO shop_log (day) VALUES (3), (4)",
+]
+
+
+def test_a_partition_that_was_detached_is_left_so_that_it_can_be_attached(want: Objects) -> None:
+    with damaged(*PARTS) as name:
+        ought = read(name)
+        run(name, "ALTER TABLE shop_log DETACH PARTITION shop_log_1")
+        (finding,) = [one for one in look(name, ought).findings if one.severity != "info"]
+        assert (finding.code, finding.object, finding.steps) == ("S17", "table public.shop_log_1", [])
+        assert "It was detached: attach it" in finding.refused
+        run(name, finding.refused.partition("stay so: ")[2].partition(". Its rows")[0])
+        assert look(name, ought).serious == []
+        assert asked(name, "SELECT count(*) FROM shop_log") == [(2,)]
+
+
+def test_the_type_of_a_partitions_column_comes_with_that_of_the_whole(want: Objects) -> None:
+    with damaged(*PARTS) as name:
+        ought = read(name)
+        run(name, "ALTER TABLE shop_log ADD v integer DEFAULT 7")
+        ought |= {one: found for one, found in read(name).items() if one.endswith(".v")}
+        run(name, "ALTER TABLE shop_log ALTER v TYPE bigint")
+        execute(name, steps_of(look(name, ought, Choices(allow_rewrite=True)).of("S12")))
+        assert look(name, ought).serious == []

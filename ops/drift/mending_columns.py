@@ -4,6 +4,8 @@ No value is made up: what a row gets is the default that the code has, or what t
 numbered anew. What would write the whole table anew is only done where that was allowed.
 """
 
+import re
+
 from psycopg2.sql import SQL
 
 from ops.drift import comparing, making
@@ -12,7 +14,9 @@ from ops.drift.measuring import Added
 from ops.drift.measuring_fitting import rewrites, using, widens
 from ops.drift.mending_values import holders, no_room, sequence_of, serial_of, started
 from ops.drift.mending_work import Mended, Work, altering, comment, guarded, helper, relation
-from ops.drift.model import Attributes, Choice, Field, Step, key
+from ops.drift.model import Attributes, Choice, Field, Step, key, quoted
+
+_FROM_SEQUENCE = re.compile(r"nextval\(('((?:[^']|'')+)'::regclass)\)")
 
 REWRITE = Choice("--allow-rewrite", "write the table anew; nobody can read it meanwhile")
 
@@ -252,6 +256,9 @@ def _numbered(work: Work, found: Attributes) -> Mended:
         return Mended(refused=why)
     if own:
         give = altering(ought, f"ALTER COLUMN {name} SET DEFAULT nextval({literal(own)}::regclass)")
+    plain = _FROM_SEQUENCE.fullmatch(ought.get("default") or "")
+    if plain and not ought.get("serial") and not ought.get("identity"):
+        return _shared(work, found, *plain.groups())
         back = altering(ought, f"ALTER COLUMN {name} DROP DEFAULT")
         raised = started(serial_of(_table(ought), ought["name"]), kept, last=own)
     else:
@@ -271,6 +278,15 @@ def _sequence_there(work: Work) -> bool:
         one["schema"] == schema and name in (one["name"] if one["kind"] != "column" else None, one.get("sequence"))
         for one in work.have.values()
     )
+
+def _shared(work: Work, found: Attributes, name: str, sequence: str) -> Mended:
+    """Let a column take its numbers again from a sequence that is not its own: others may take theirs from it, too."""
+    column, was = f"ALTER COLUMN {ident(work.ought['name'])}", found.get("default")
+    give = altering(work.ought, f"{column} SET DEFAULT {work.ought['default']}")
+    back = altering(work.ought, f"{column} {'DROP DEFAULT' if was is None else f'SET DEFAULT {was}'}")
+    raised = started(name, [found], last=sequence.replace("''", "'"))
+    return Mended(steps=[work.step(f"give {work.ought['name']} its sequence", [give, raised], [back])])
+
 
 
 def _serial(work: Work, found: Attributes) -> Mended:

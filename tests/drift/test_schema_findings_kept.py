@@ -3,7 +3,7 @@
 import pytest
 
 from ops.drift.model import Choices, Objects
-from tests.drift.damaging import damaged, execute, look, looked, opened, run, steps_of, tried
+from tests.drift.damaging import asked, damaged, execute, look, looked, opened, run, steps_of, tried, undo
 
 pytestmark = pytest.mark.django_db
 
@@ -55,3 +55,20 @@ def test_a_table_of_another_owner_is_left_to_those_who_may_alter_it(want: Object
             assert "this role may not alter it" in finding.refused
         finally:
             run(name, "DROP OWNED BY drift_d_other", "DROP ROLE drift_d_other")
+
+
+def test_a_column_takes_its_numbers_from_the_sequence_that_it_shares_again(want: Objects) -> None:
+    sequence = "SELECT nextval('shop_numbers')"
+    default = (
+        "SELECT column_default FROM information_schema.columns "
+        "WHERE table_name = 'shop_customer' AND column_name = 'number'"
+    )
+    with damaged("ALTER TABLE shop_customer ALTER number DROP DEFAULT") as name:
+        ((before,),) = asked(name, sequence)
+        (finding,) = look(name, want).findings
+        assert (finding.code, finding.object) == ("S05", "column public.shop_customer.number")
+        execute(name, steps_of([finding]))
+        assert asked(name, default) == [("nextval('shop_numbers'::regclass)",)]
+        assert asked(name, sequence)[0][0] > before
+        undo(name, steps_of([finding]))
+        assert asked(name, default) == [(None,)]

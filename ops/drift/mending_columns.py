@@ -140,7 +140,7 @@ def _typed(work: Work, found: Attributes) -> Mended:
         return Mended(
             refused=f"To make it {want} ({words if have != want else 'another collation'}) {costs}: choose, or take "
             "what is there into the code by a new migration.",
-            choices=[REWRITE, Choice(f"--ignore 'S12:{work.key}'", "leave it, and change the model instead")],
+            choices=[REWRITE, Choice(f"--ignore '{work.code}:{work.key}'", "leave it, and change the model instead")],
         )
     misfits = work.measure.misfits(found, want)
     if have != want and wider is not True and not misfits.none:
@@ -149,6 +149,10 @@ def _typed(work: Work, found: Attributes) -> Mended:
         return Mended(
             refused=f"{misfits} values do not fit {want} ({'; '.join(misfits.samples)}): change them, then run again."
         )
+    parent = (work.have.get(work.table) or {}).get("partition_of")
+    above = work.have.get(parent.replace("table ", "column ", 1) + f".{quoted(found['name'])}") if parent else None
+    if above is not None and above["type"] == have:
+        return Mended(notes=["It comes with that of the parent table."])
     views = work.measure.dependents(found)
     if views:
         return Mended(
@@ -181,6 +185,10 @@ def _kin(one: Attributes, other: Attributes) -> bool:
 
 
 def _generated(work: Work, found: Attributes) -> Mended:
+    if found.get("generated") and "expression" not in work.differing:
+        kinds = {"s": "stored", "v": "virtual"}
+        there, ought = (kinds.get(str(one.get("generated")), "not at all") for one in (found, work.ought))
+        return Mended(refused=f"It is {there}, not {ought}: rename it, then run again, and it is made anew beside it.")
     return Mended(
         refused=f"It is computed otherwise ({found.get('expression') or 'not at all'} instead of "
         f"{work.ought.get('expression') or 'not at all'}): rename it, then run again, and it is made anew beside it."
@@ -248,6 +256,9 @@ def _numbered(work: Work, found: Attributes) -> Mended:
         if not found.get("identity"):
             return Mended()
         return Mended(refused="Its keys come from an identity that no migration makes; a repair takes none away.")
+    plain = _FROM_SEQUENCE.fullmatch(ought.get("default") or "")
+    if plain and not ought.get("serial") and not ought.get("identity"):
+        return _shared(work, found, *plain.groups())
     own = sequence_of(found)
     # A sequence that is there goes on above the rows; a new one above all that still point to the table, too.
     kept = [found] if own else holders(work.want, work.have, work.table, ought["name"])
@@ -256,9 +267,6 @@ def _numbered(work: Work, found: Attributes) -> Mended:
         return Mended(refused=why)
     if own:
         give = altering(ought, f"ALTER COLUMN {name} SET DEFAULT nextval({literal(own)}::regclass)")
-    plain = _FROM_SEQUENCE.fullmatch(ought.get("default") or "")
-    if plain and not ought.get("serial") and not ought.get("identity"):
-        return _shared(work, found, *plain.groups())
         back = altering(ought, f"ALTER COLUMN {name} DROP DEFAULT")
         raised = started(serial_of(_table(ought), ought["name"]), kept, last=own)
     else:
@@ -271,14 +279,6 @@ def _numbered(work: Work, found: Attributes) -> Mended:
     return Mended(steps=[work.step(f"give {ought['name']} its sequence", [give, raised], [back])])
 
 
-def _sequence_there(work: Work) -> bool:
-    """Say whether the name that its sequence ought to have is given, or is not known."""
-    schema, name = work.ought["schema"], work.ought.get("sequence")
-    return not name or any(
-        one["schema"] == schema and name in (one["name"] if one["kind"] != "column" else None, one.get("sequence"))
-        for one in work.have.values()
-    )
-
 def _shared(work: Work, found: Attributes, name: str, sequence: str) -> Mended:
     """Let a column take its numbers again from a sequence that is not its own: others may take theirs from it, too."""
     column, was = f"ALTER COLUMN {ident(work.ought['name'])}", found.get("default")
@@ -287,6 +287,14 @@ def _shared(work: Work, found: Attributes, name: str, sequence: str) -> Mended:
     raised = started(name, [found], last=sequence.replace("''", "'"))
     return Mended(steps=[work.step(f"give {work.ought['name']} its sequence", [give, raised], [back])])
 
+
+def _sequence_there(work: Work) -> bool:
+    """Say whether the name that its sequence ought to have is given, or is not known."""
+    schema, name = work.ought["schema"], work.ought.get("sequence")
+    return not name or any(
+        one["schema"] == schema and name in (one["name"] if one["kind"] != "column" else None, one.get("sequence"))
+        for one in work.have.values()
+    )
 
 
 def _serial(work: Work, found: Attributes) -> Mended:

@@ -131,6 +131,10 @@ def _value(value: object) -> str:
 
 
 def _type(look: Look, want: Attributes, have: Attributes) -> tuple[str, Severity]:
+    if have["type"] == want["type"] and have.get("generated") and have.get("expression") == want.get("expression"):
+        kinds = {"s": "STORED", "v": "VIRTUAL"}
+        there, ought = (kinds.get(str(one.get("generated")), "not generated") for one in (have, want))
+        return f"{shown(want)} is {there}, not {ought}.", "warning"
     if have["type"] == want["type"]:
         return (
             f"{shown(want)} is computed as {_value(have.get('expression'))}, not {_value(want.get('expression'))}.",

@@ -127,7 +127,10 @@ def _class(case: Case, row: Row, maybe: dict[Node, Node]) -> str:
     if row.node in maybe:
         return "renamed, perhaps"
     if row.app not in case.graph.migrated | case.graph.unmigrated:
-        return "app renamed" if _new_label(case, row.app) else "app removed"
+        label = _new_label(case, row.app)
+        there = any(case.verdict(node).what == "present" for node in case.graph.nodes if node.app == label)
+        # Where its tables are there, whatever they are called, its migrations are recorded by what proves them.
+        return "app removed" if not label else "app renamed with its tables" if there else "app renamed"
     if row.app in case.graph.unmigrated:
         return "migrations removed"
     if any(covers(node, row) for node in case.graph.nodes):
@@ -170,12 +173,14 @@ def _ghost(case: Case, app: str, what: str, rows: list[Row], maybe: dict[Node, N
         "app renamed": f"app {app!r} is not installed, and {_new_label(case, app)!r} has migrations of these names, "
         "none of them recorded: the app was renamed, and its tables perhaps were not; migrate would make them anew, "
         "empty.",
+        "app renamed with its tables": f"app {app!r} is not installed, and {_new_label(case, app)!r} has migrations of "
+        "these names, whose objects are there: the app was renamed.",
         "app removed": f"app {app!r} is not installed.",
         "migrations removed": f"app {app!r} is installed, and has no migrations now: its folder is missing, perhaps.",
         "other branch": "another branch of the code, or a later version of it, applied them; this database is ahead.",
         "older": "their files are gone from the code, and later ones are recorded.",
     }[what]
-    harmless = what in ("squashed away", "app removed", "older")
+    harmless = what in ("squashed away", "app removed", "app renamed with its tables", "older")
     found = finding("H08", "info" if harmless else "warning", one if len(rows) == 1 else f"app {app}", many + words)
     if extras and not what.startswith("squashed"):
         found.found += f" No migration explains {listed(extras, 4)}."

@@ -34,6 +34,7 @@ class _Settling:
     def __init__(self, findings: list[Finding], expected: Expected, have: Objects, elsewhere: set[str]) -> None:
         self.findings = findings
         self.have = have
+        self.elsewhere = elsewhere
         want = expected.objects()
         ever = {name: one for made in expected.made for name, one in made.delta.items() if one is not None}
         self.objects: Objects = {**ever, **want}
@@ -133,7 +134,7 @@ class _Settling:
             for name, (type_, ought) in zip(keys, types, strict=True):
                 if type_ != ought and not _comparable(types[0][0], types[1][0]):
                     return _other(self.have[name])
-        there = (*self.have.values(), *(self.objects[name] for name in made if name in self.objects))
+        there = (*self.have.values(), *(self.objects[name] for name in made | self.elsewhere if name in self.objects))
         if any(_unique_over(each, one) for each in there):
             return ""
         lost = next((each for each in self.objects.values() if _unique_over(each, one)), None)

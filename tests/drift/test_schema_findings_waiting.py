@@ -165,6 +165,18 @@ def test_what_needs_a_finding_that_is_left_out_waits_too(want: Objects) -> None:
     assert [(one.refused, one.action) for one in some] == again
 
 
+def test_a_key_that_another_finding_makes_is_not_waited_for(want: Objects) -> None:
+    """A migration that is not recorded makes a table with its key, and a foreign key of another table goes there."""
+    fk = "constraint public.shop_product_tags.shop_product_tags_tag_id_fkey"
+    found = tried(want, A + "shop_tag DROP CONSTRAINT shop_tag_pkey CASCADE")
+    some = [one for one in found.findings if one.object == fk]
+    assert steps_of(some)
+    settle(some, expected(want), found.have, elsewhere=["constraint public.shop_tag.shop_tag_pkey"])
+    assert steps_of(some)
+    settle(some, expected(want), found.have)
+    assert steps_of(some) == []
+
+
 def test_what_waited_is_made_with_what_it_waited_for(want: Objects) -> None:
     with damaged(P + "DROP COLUMN price CASCADE") as name:
         chosen = Choices(value={"shop_product.price": "3"})

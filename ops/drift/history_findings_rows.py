@@ -5,11 +5,12 @@ all that it depends on.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from difflib import SequenceMatcher
 
+from ops.drift import comparing
 from ops.drift.graph import Known
 from ops.drift.history_findings_case import Case, counted, covers, finding, listed, record_choice, recording
 from ops.drift.judging import Verdict
@@ -117,8 +118,9 @@ def _held(case: Case, unrecorded: Iterable[_Unrecorded]) -> dict[Node, list[Node
 def _is_wall(case: Case, one: _Unrecorded) -> bool:
     """Say whether migrate would fail at a migration, since something that it makes is there."""
     node = one.known.node
+    there = {*one.verdict.proven, *one.verdict.unfinished}
     return one.verdict.what in ("present", "partly") and any(
-        name in one.verdict.proven and attributes and case.expected.makers(name)[0].node == node
+        name in there and attributes and case.expected.makers(name)[0].node == node
         for name, attributes in case.made[node].delta.items()
     )
 
@@ -161,7 +163,7 @@ def _found(case: Case, one: _Unrecorded, recorded: set[Node]) -> Finding:
     reasons = _in_the_way(case, one, recorded)
     if reasons:
         outcome.refused = " ".join(words for words, _ in reasons)
-        outcome.choices = [choice for _, choice in reasons if choice is not None]
+        outcome.choices = [*{choice.option: choice for _, choice in reasons if choice is not None}.values()]
         return outcome
     steps, refused, choices, claims = _made(case, one)
     outcome.claims += claims
@@ -169,7 +171,9 @@ def _found(case: Case, one: _Unrecorded, recorded: set[Node]) -> Finding:
     if refused:
         outcome.refused, outcome.choices = refused, choices
         return outcome
-    needs = [*verdict.proven, *verdict.other, *verdict.missing]
+    # Of an index in another form that is not valid either, what is found once this is recorded tells.
+    other = [name for name in verdict.other if comparing.usable(case.have[name])]
+    needs = [*verdict.proven, *verdict.unfinished, *other, *verdict.missing]
     outcome.steps = [*steps, recording(case, one.code, node, one.applied, needs)]
     outcome.action = (
         f"What is missing is made ({counted(len(claims), 'object')}), then it is recorded." if claims
@@ -184,7 +188,7 @@ def _done(case: Case, known: Known, verdict: Verdict) -> list[str]:
     """Return what a migration has done: its own row being away, else what it dropped would be missed and made again."""
     if known.implied or verdict.what not in ("present", "partly"):
         return list(verdict.proven)
-    waiting = {*verdict.missing, *verdict.undone}
+    waiting = {*verdict.missing, *verdict.unfinished, *verdict.undone}
     return list(
         dict.fromkeys([*verdict.proven, *(name for name in case.made[known.node].delta if name not in waiting)])
     )
@@ -197,6 +201,7 @@ def _words(case: Case, one: _Unrecorded) -> str:
         "partly": f"{verdict.done} of its {counted(verdict.total, 'change')} are in the catalogue"
         + (f", missing: {listed(verdict.missing)}" if verdict.missing else "")
         + (f", as before it: {listed(verdict.undone)}" if verdict.undone else "")
+        + (f", not valid: {listed(verdict.unfinished)}" if verdict.unfinished else "")
         + (f", in another form: {listed(verdict.other)}" if verdict.other else ""),
         "absent": f"none of its {counted(verdict.total, 'change')} is in the catalogue",
         "unprovable": f"nothing proves or disproves it: {verdict.why}",
@@ -251,14 +256,15 @@ def _made(case: Case, one: _Unrecorded) -> tuple[list[Step], str, list[Choice], 
 
     One that others come after is made as it is to be now; one that is the last, as it is right after it.
     """
-    if not (one.verdict.missing or one.verdict.undone):
+    lacking = (*one.verdict.missing, *one.verdict.unfinished, *one.verdict.undone)
+    if not lacking:
         return [], "", [], []
     from ops.drift import mending
 
     if case.measure is None:
         return [], "The rows of this database can't be looked at, so nothing is made.", [], []
     want = case.expected.objects(None if one.known.implied else one.known.node)
-    wanted = [name for name in (*one.verdict.missing, *one.verdict.undone) if name in want]
+    wanted = [name for name in lacking if name in want]
     dropped = [name for name in one.verdict.undone if name not in want]
     steps: list[Step] = []
     refusals: list[str] = []
@@ -322,19 +328,33 @@ def renames(case: Case) -> dict[Node, Row]:
         if known.node.app == row.app and known.node not in found and row not in found.values()
         if case.verdict(known.node).what == "present" and _like(row.name, known.node.name)
     ]
-    for node, row in likely:
-        alone = sum(one == node for one, _ in likely) == 1 and sum(one.node == row.node for _, one in likely) == 1
-        if alone and not _squashed_in(case, node, row):
-            found[node] = row
+    # Where numbers changed hands, the rest of the name tells.
+    stems = [(node, row) for node, row in likely if _stem(row.name) == _stem(node.name)]
+    sure = {row.node for node, row in _alone(stems)}
+    found |= {node: row for node, row in _alone(stems) if not _squashed_in(case, node, row, sure)}
+    rest = [(node, row) for node, row in likely if node not in found and row not in found.values()]
+    found |= {node: row for node, row in _alone(rest) if not _squashed_in(case, node, row)}
     return found
 
 
-def _squashed_in(case: Case, node: Node, row: Row) -> bool:
-    """Say whether rows without a file come after this one, before what comes after the migration: it is a squash."""
+def _alone(pairs: list[tuple[Node, Row]]) -> list[tuple[Node, Row]]:
+    """Return the pairs of which each half is in no other."""
+    return [
+        (node, row) for node, row in pairs
+        if sum(one == node for one, _ in pairs) == 1 and sum(one.node == row.node for _, one in pairs) == 1
+    ]  # fmt: skip
+
+
+def _squashed_in(case: Case, node: Node, row: Row, renamed: Collection[Node] = ()) -> bool:
+    """Say whether rows without a file come after this one, before what comes after the migration: it is a squash.
+
+    Those that are `renamed` themselves do not tell.
+    """
     times = [time for child in case.graph.children(node) if (time := case.history.applied(child))]
     first = min(times, default=None)
     return any(
         other.app == row.app and row.applied and other.applied and row.applied < other.applied
+        and other.node not in renamed
         and (first is None or other.applied < first) and not any(covers(one, other) for one in case.graph.nodes)
         for other in case.ghosts
     )  # fmt: skip

@@ -10,11 +10,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ops.drift.comparing import Structure, differing, same, structure
+from ops.drift.comparing import HARMLESS, Structure, differing, same, structure
 from ops.drift.model import Attributes, Expected, Made, Node, Objects, key
 
 What = Literal["present", "absent", "partly", "unprovable", "state-only"]
 
+# Of a name, and of what is not validated or not built to its end, other findings tell: it is the same thing.
+_BROKEN_OFF = HARMLESS | {"valid"}
 # An extension or a schema is often there before the migration that makes it "if it does not exist".
 _WEAK = ("extension", "schema")
 
@@ -32,6 +34,8 @@ class Verdict:
     undone: list[str] = field(default_factory=list)
     # Those that are there, in a form that no migration gives them.
     other: list[str] = field(default_factory=list)
+    # Those of a migration that has no row whose making was broken off: indexes that are not valid.
+    unfinished: list[str] = field(default_factory=list)
     # How many of its changes are seen to be done, and how many could be seen at all.
     done: int = 0
     total: int = 0
@@ -139,7 +143,14 @@ class _Versions:
         there = self.have[seen.actual]
         later = [attributes for _, attributes in self.of[seen.key][seen.place :] if attributes is not None]
         # A table is told by its columns, which have keys of their own.
-        return seen.kind != "table" and not any(same(one, there) for one in later)
+        return seen.kind != "table" and not any(set(differing(one, there)) <= _BROKEN_OFF for one in later)
+
+    def is_unfinished(self, seen: _Seen) -> bool:
+        """Say whether an index is there as its maker or a later migration makes it, and not valid."""
+        if not seen.creates or seen.actual is None or seen.kind != "index":
+            return False
+        later = [attributes for _, attributes in self.of[seen.key][seen.place :] if attributes is not None]
+        return not any(same(one, self.have[seen.actual]) for one in later)
 
 
 def _is_at(version: Attributes | None, actual: Attributes | None, changed: set[str] | None) -> bool:
@@ -211,6 +222,8 @@ def _judged(versions: _Versions, one: Made, seen: list[_Seen]) -> Verdict:
     for found in seen:
         if versions.is_other(found):
             verdict.other.append(found.actual or found.key)
+        elif versions.is_unfinished(found) and not (one.recorded or one.implied):
+            verdict.unfinished.append(found.actual or found.key)
         elif found.applied:
             verdict.done += 1
             if not found.drops and found.actual is not None:
@@ -243,6 +256,6 @@ def _what(one: Made, verdict: Verdict, strong: list[_Seen], waiting: int) -> Wha
     if waiting:
         seen = makes or (known and any(found.applied for found in strong))
         return "partly" if seen else "absent"
-    if verdict.other:
+    if verdict.other or verdict.unfinished:
         return "partly"
     return "present" if any(found.applied for found in strong) else "unprovable"

@@ -1,0 +1,93 @@
+"""What is found of migrations whose making was broken off, and of files whose names changed hands (H01, H09)."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from ops.drift.model import Choices, Finding
+from tests.drift.histories import BEGAN, PROJECT, Spec, loading, world
+
+pytestmark = pytest.mark.django_db
+INVALID = "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'shop_price'::regclass"
+
+
+def phases(one: Finding) -> list[str]:
+    return [step.phase for step in one.steps]
+
+
+def test_h01_an_index_that_was_not_built_to_its_end_is_built_and_then_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    with world(PROJECT, monkeypatch) as found:
+        found.apply(*(spec.name for spec in PROJECT[:4]))
+        found.forget("shop.0002_price")
+        found.run(INVALID)
+        assert found.verdicts()["shop.0002_price"].unfinished == ["index public.shop_price"]
+        [one] = found.worth().values()
+    assert (one.code, one.refused) == ("H01", "")
+    assert "1 of its 2 changes are in the catalogue, not valid: index public.shop_price" in one.found
+    assert "DROP INDEX CONCURRENTLY" in one.steps[0].sql[0]
+    assert phases(one)[-1] == "history"
+    assert "index public.shop_price" in one.steps[-1].needs
+    assert "index public.shop_price" in one.claims
+
+
+def test_h01_an_index_alone_that_was_not_built_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = Spec("shop.0002_index", ("CREATE INDEX shop_price ON shop (name)",), ("shop.0001_initial",))
+    with world((*PROJECT[:3], alone), monkeypatch) as found:
+        found.apply()
+        assert found.verdicts()["shop.0002_index"].what == "present"
+        found.run(INVALID)
+        # Of one that is recorded the finding of the index tells.
+        assert (found.verdicts()["shop.0002_index"].what, found.found()) == ("present", [])
+        found.forget("shop.0002_index")
+        [one] = found.worth().values()
+    assert (one.code, one.refused, phases(one)[-1]) == ("H01", "", "history")
+
+
+KEY = "ALTER TABLE shop ADD CONSTRAINT shop_kind FOREIGN KEY (kind_id) REFERENCES kind (id)"
+
+
+def test_h01_what_is_not_validated_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    last = Spec("shop.0002_kind", ("ALTER TABLE shop ADD kind_id bigint", KEY), ("shop.0001_initial",))
+    with world((*PROJECT[:3], last), monkeypatch) as found:
+        found.apply()
+        found.run("ALTER TABLE shop DROP CONSTRAINT shop_kind")
+        found.run(f"{KEY} NOT VALID")
+        found.forget("shop.0002_kind")
+        [one] = found.worth().values()
+    assert (one.code, one.refused, phases(one)) == ("H01", "", ["history"])
+
+
+def test_h01_a_way_out_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    seed = Spec("shop.0002_seed", ("ALTER TABLE shop ADD kind_id bigint",), ("shop.0001_initial",), python=True)
+    with world((*PROJECT[:3], seed), monkeypatch) as found:
+        found.apply("kinds.0001_initial", "kinds.0002_longer", "shop.0001_initial")
+        found.run("ALTER TABLE shop ADD kind_id text")
+        [one] = found.worth().values()
+        assert "RunPython" in one.refused
+        assert "somebody else's" in one.refused
+        assert [choice.option for choice in one.choices] == ["--record shop.0002_seed"]
+        [one] = found.worth(Choices(record=("shop.0002_seed",))).values()
+    assert phases(one) == ["history"]
+
+
+PRICE = Spec("shop.0002_price", ("ALTER TABLE shop ADD price int",), ("shop.0001_initial",))
+COST = Spec("shop.0003_cost", ("ALTER TABLE shop ADD cost int",), ("shop.0002_price",))
+
+
+def test_h09_two_files_changed_their_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    with world((*PROJECT[:3], PRICE, COST), monkeypatch) as found:
+        found.apply()
+        cost, price = replace(COST, name="shop.0002_cost"), replace(PRICE, name="shop.0003_price")
+        found.project = (
+            *PROJECT[:3], replace(cost, after=PRICE.after), replace(price, after=(cost.name,)),
+        )  # fmt: skip
+        found.versions = [*found.versions[:3], found.versions[4], found.versions[3]]
+        loading(found.project, monkeypatch)
+        told = found.worth()
+    assert list(told) == ["H09 migration shop.0002_cost", "H09 migration shop.0003_price"]
+    changes = [change for one in told.values() for step in one.steps for change in step.history]
+    assert [(str(one.node), one.new_name) for one in changes] == [
+        ("shop.0003_cost", "0002_cost"), ("shop.0002_price", "0003_price"),
+    ]  # fmt: skip
+    assert changes[0].applied == BEGAN + timedelta(days=4)

@@ -7,7 +7,8 @@ Those of a database run with `manage.py check --database default` and before `mi
 server can't be reached, as all of Django's do. The others run before every command.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,16 @@ def psycopg2_is_the_driver(**kwargs: Any) -> list[CheckMessage]:
     ]
 
 
+def _by_psycopg2(look: Callable[..., list[CheckMessage]]) -> Callable[..., list[CheckMessage]]:
+    """Let a check that reads a database find nothing by psycopg 3: E002 has said why, and it could not read."""
+
+    @wraps(look)
+    def looked(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
+        return [] if is_psycopg3 else look(databases, **kwargs)
+
+    return looked
+
+
 @register()
 def the_default_database_is_postgresql(**kwargs: Any) -> list[CheckMessage]:
     """ops.E003: ops would keep its runs in a default database that is not PostgreSQL."""
@@ -150,6 +161,7 @@ def migrations_load(**kwargs: Any) -> list[CheckMessage]:
 
 
 @register(Tags.database)
+@_by_psycopg2
 def histories_take_rows(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
     """ops.E052, E053 and W053: migrate would change tables and could not record it, or begin anew elsewhere."""
     from ops.drift import checks
@@ -163,6 +175,7 @@ def histories_take_rows(databases: Sequence[str] | None = None, **kwargs: Any) -
 
 
 @register(Tags.database)
+@_by_psycopg2
 def databases_are_fit(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
     """ops.E003 to E005 and W002: the server's kind and version, tables in the way, privileges that are missing."""
     found: list[CheckMessage] = []
@@ -177,6 +190,7 @@ def databases_are_fit(databases: Sequence[str] | None = None, **kwargs: Any) -> 
 
 
 @register(Tags.database)
+@_by_psycopg2
 def versions_are_moved(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
     """ops.W048: a trigger that moves the version of a table was altered or disabled; `migrate` makes it anew."""
     found: list[CheckMessage] = []

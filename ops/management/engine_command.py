@@ -119,8 +119,12 @@ class EngineCommand(BaseCommand):
         """Turn the engine's exceptions into CommandError with their exit code."""
         from django.db import Error
 
+        from ops import checks
         from ops.engine import jobs, owner, parameters, plan, registry, run, session
 
+        # Commands for what is broken skip the checks that Django makes before the others.
+        for message in checks.psycopg2_is_the_driver():
+            raise CommandError(f"{message.msg} {message.hint}", returncode=FAILED)
         codes: dict[type[Exception], int] = {
             parameters.BadParameters: USAGE,
             registry.UnknownJob: USAGE,

@@ -295,6 +295,15 @@ def test_ops_e002_psycopg_3_in_the_environment_is_found(host: Host) -> None:
         # It would not have worked.
         words = ("backfill", "stock.Item.grams", "--value", "grams + 1", "--dry-run", "--skip-checks")
         assert host.manage(*words, PYTHONPATH=str(beside)).returncode != 0
+        # Those that read a database say so as well, also where Django's checks are skipped.
+        for words in (("migrate",), ("check", "--database", "default")):
+            found = host.manage(*words, PYTHONPATH=str(beside)).stderr
+            assert "(ops.E002)" in found
+            assert "Traceback" not in found
+        for command in ("repair_migrations", "safe_migrate", "doctor"):
+            done = host.manage(command, PYTHONPATH=str(beside))
+            assert done.returncode == 1
+            assert done.stderr.startswith("CommandError: Django talks to PostgreSQL by psycopg 3 here")
     finally:
         shutil.rmtree(beside)
     assert host.manage("check").returncode == 0

@@ -128,6 +128,18 @@ def test_an_owner_without_createdb_repairs_a_dropped_table_index_and_foreign_key
     assert worth(whole) == []
 
 
+def test_an_owner_without_createdb_has_a_dropped_check_made_again_or_refused():
+    with sample.sample_database() as name, owner("drift_owner", name) as environment:
+        rows(name, "ALTER TABLE shop_product DROP CONSTRAINT prod_price")
+        repaired = sample.repair(name, "--no-cache", **environment)
+        rows(name, "ALTER TABLE shop_product DROP CONSTRAINT prod_price")
+        rows(name, "UPDATE shop_product SET price = -1 WHERE id = 1")
+        (refused,) = worth(sample.plan(name, "--no-cache", **environment))
+
+    assert repaired["code"] == 0, repaired
+    assert refused["refused"].startswith("1 rows break it: correct them"), refused
+
+
 def test_an_owner_with_a_snapshot_that_ci_has_built_sees_all_that_a_replay_sees(tmp_path):
     snapshot = str(tmp_path / "snapshot.json")
     with sample.sample_database() as name:

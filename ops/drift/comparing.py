@@ -217,7 +217,8 @@ def _renamed(missing: Objects, extra: Objects) -> dict[str, str]:
         there: dict[Structure, list[str]] = defaultdict(list)
         for name, one in extra.items():
             known = told(one)
-            if known is not None and name not in taken:
+            # What a build left behind that failed does nothing for anybody.
+            if known is not None and name not in taken and (one["kind"] != "index" or usable(one)):
                 there[known].append(name)
         for name, one in missing.items():
             known = told(one)

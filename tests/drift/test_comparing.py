@@ -142,3 +142,15 @@ def test_of_two_that_are_alike_each_is_matched_once(want: Objects) -> None:
     assert (
         comparing.counterpart("index public.shop_product_live", want, looked.have) == "index public.shop_product_live"
     )
+
+
+def test_an_index_that_is_not_valid_is_none_under_another_name(want: Objects) -> None:
+    damage = [
+        "ALTER INDEX shop_product_low RENAME TO shop_product_low_ccnew",
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'shop_product_low_ccnew'::regclass",
+    ]
+    looked = tried(want, *damage)
+    assert [(one.code, one.object, bool(one.steps)) for one in looked.findings] == [
+        ("S06", "index public.shop_product_low_ccnew", True),
+        ("S10", "index public.shop_product_low", True),
+    ]

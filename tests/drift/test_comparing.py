@@ -3,7 +3,8 @@
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from django.db.utils import ProgrammingError
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from ops.drift import comparing
@@ -60,7 +61,11 @@ def test_a_catalogue_is_like_itself(want: Objects) -> None:
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(chosen=st.lists(st.sampled_from(DAMAGES), min_size=1, max_size=3, unique_by=lambda one: one[1]))
 def test_every_damage_is_seen_whatever_else_is_broken(want: Objects, chosen: list[tuple[str, str]]) -> None:
-    looked = tried(want, *(damage for damage, _ in chosen))
+    try:
+        looked = tried(want, *(damage for damage, _ in chosen))
+    except ProgrammingError:
+        # One damage took away what another is done to.
+        assume(False)
     seen = {one.key for one in comparing.compare(want, looked.have)}
     # What one damage added may have gone with another.
     assert {key for _, key in chosen if key in want or key in looked.have} <= seen

@@ -22,6 +22,7 @@ from ops.drift.applying import of_history
 from ops.drift.auditing import GONE, Entry, Record
 from ops.drift.carrying import Asked, Outcome, Progress, Stop, Work, quiet, working
 from ops.drift.guarding import WAIT, Direct, said
+from ops.drift.mending_work import over
 from ops.drift.model import Attributes, Node, Objects, Step, key
 from ops.drift.recording import Found, Recorder
 from ops.drift.stepping import Failed, Left, Limits, Wanting, names_of
@@ -147,7 +148,9 @@ def _with_parts(plan: RevertPlan, have: Objects) -> RevertPlan:
     staying = {one.object: names_of(one.object.partition(" ")[2])[-1] for one in dropped}
     back, plan.back = plan.back, []
     for entry in back:
-        of = staying.keys() & _wholes(entry.object, have.get(entry.object, GONE))
+        one = have.get(entry.object, GONE)
+        of = staying.keys() & _wholes(entry.object, one)
+        of |= {name for name in staying if _is_over(one, have.get(name, GONE)) and name != entry.object}
         if of:
             plan.stays.append((entry, f"it belongs to {staying[min(of)]}, which stays"))
         else:
@@ -163,6 +166,12 @@ def _wholes(name: str, one: Attributes) -> set[str]:
     columns = [one["name"]] if one["kind"] == "column" else one.get("columns") or []
     found = {key("table", schema, table), *(key("column", schema, table, str(column)) for column in columns)}
     return (found | {str(one.get("references"))}) - {name}
+
+
+def _is_over(one: Attributes, column: Attributes) -> bool:
+    """Say whether an object of a table is over a column of it, be it in an expression or a predicate."""
+    mine = one.get("table") and (one["schema"], one["table"]) == (column.get("schema"), column.get("table"))
+    return bool(mine and column["kind"] == "column" and over(one, str(column["name"])))
 
 
 def _of(entry: Entry) -> tuple[Any, Any]:

@@ -92,6 +92,15 @@ def test_what_belongs_to_a_table_that_stays_stays_with_it() -> None:
     assert "table public.shop_tag" not in objects()
 
 
+def test_an_index_over_a_column_that_stays_by_an_expression_stays_with_it() -> None:
+    done = apply(column("note"), column("colour"), index("by_note", "lower(note)"), index("by_colour", "lower(colour)"))
+    ask("UPDATE shop_product SET note = 'kept' WHERE id = 7")
+    assert back(done) == {
+        "build by_colour": ("done", ""), "add colour": ("done", ""),
+        "build by_note": ("left", "it belongs to note, which stays"), "add note": ("left", "it holds values by now"),
+    }  # fmt: skip
+
+
 def test_several_rows_of_one_migration_all_come_back() -> None:
     ask("INSERT INTO django_migrations (app, name, applied) VALUES ('shop', '0003_twice', '2024-04-03')")
     before = rows()

@@ -2,7 +2,7 @@
 -- committed by each statement, has the path and role of Django's own, and the server hears of a lost client soon.
 -- params: lock_timeout, search_path, role
 -- returns: lock_timeout, statement_timeout, idle_in_transaction, idle, whole, default_isolation, read_only,
--- check_interval, keepalive, user_role, search_in, time_zone
+-- check_interval, keepalive, user_role, search_in, time_zone, hiding
 SELECT
     set_config('lock_timeout', %(lock_timeout)s::text, FALSE) AS lock_timeout,
     set_config('statement_timeout', '0', FALSE) AS statement_timeout,
@@ -23,4 +23,6 @@ SELECT
     set_config('tcp_keepalives_idle', '30', FALSE) AS keepalive,
     CASE WHEN %(role)s::text <> '' THEN set_config('role', %(role)s::text, FALSE) END AS user_role,
     set_config('search_path', %(search_path)s::text, FALSE) AS search_in,
-    set_config('TimeZone', 'UTC', FALSE) AS time_zone
+    set_config('TimeZone', 'UTC', FALSE) AS time_zone,
+    -- A table whose rows a policy hides is not empty: the server refuses to read it instead.
+    set_config('row_security', 'off', FALSE) AS hiding

@@ -1,13 +1,16 @@
 """What a revert puts back and what it leaves: history as it was, and what is still as the repair made it."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg2
 import pytest
 
-from ops.drift import undoing
+from ops.drift import auditing, undoing
 from ops.drift.applying import Outcome
+from ops.drift.guarding import Direct
 from ops.drift.model import HistoryChange, Node, Step
 from ops.engine.lifecycle import Declined
 from ops.engine.plan import Refused
@@ -68,6 +71,22 @@ def test_a_table_that_has_rows_stays_and_an_empty_one_goes() -> None:
     assert "table public.shop_box" not in objects()
     ask("DELETE FROM shop_tag")
     assert back(done) == {"create shop_tag": ("done", "")}
+
+
+def test_a_table_whose_rows_a_policy_hides_is_not_taken_for_an_empty_one() -> None:
+    done = apply(table("shop_tag"))
+    ask("INSERT INTO shop_tag VALUES (1)")
+    role = "setwise_test_hidden"
+    ask(f"CREATE ROLE {role}; ALTER TABLE shop_tag ENABLE ROW LEVEL SECURITY; ALTER TABLE shop_tag OWNER TO {role}")
+    ask("ALTER TABLE shop_tag FORCE ROW LEVEL SECURITY")
+    try:
+        with closing(Direct.open(ALIAS, "test", 1)) as direct:
+            (entry,) = auditing.entries(direct, UUID(done.uuid))
+            direct.run(f"SET ROLE {role}")
+            with pytest.raises(psycopg2.errors.InsufficientPrivilege, match="row-level security"):
+                undoing.why_kept(direct, entry)
+    finally:
+        ask(f"DROP TABLE shop_tag; DROP ROLE {role}")
 
 
 def test_what_belongs_to_a_table_that_stays_stays_with_it() -> None:

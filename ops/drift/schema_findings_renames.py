@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 
 from ops.drift import comparing
 from ops.drift.making_words import ident
+from ops.drift.mending_indexes import taken
 from ops.drift.mending_work import Mended, altering, parts_of, relation, table_of
 from ops.drift.model import Attributes, Choice, Difference, Finding, Objects, Step, key
 from ops.drift.schema_findings_look import Look, shown
@@ -224,7 +225,9 @@ def _table(look: Look, one: Difference, alike: list[Difference]) -> Finding:
     ]
     options += [_apart(other.key, "make the missing one") for other in alike]
     mended = Mended(refused=f"Say whether it was {was}.", choices=options)
-    if chosen:
+    if chosen and (why := taken(look.work(one.key, "S04"))):
+        mended = Mended(refused=why)
+    elif chosen:
         sql, undo = _naming(chosen[0], ought), _naming(ought, chosen[0])
         mended = Mended(steps=[_step(one.key, "table", _words(ought, chosen[0]), sql, undo)])
     return look.finding("S04", "error", one.key, found, mended, sorted(claims))

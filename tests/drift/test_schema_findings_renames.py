@@ -137,3 +137,11 @@ def test_a_type_that_was_renamed_is_asked_for(want: Objects, damage: str, rename
         ]
         execute(name, steps_of(look(name, want, Choices(rename=(renamed,))).findings))
         assert look(name, want).serious == []
+
+
+def test_a_table_whose_name_another_has_by_now_is_not_renamed_to_it(want: Objects) -> None:
+    damage = ["ALTER TABLE shop_secret RENAME TO shop_real", "CREATE VIEW shop_secret AS SELECT * FROM shop_real"]
+    with damaged(*damage) as name:
+        (finding,) = look(name, want, Choices(rename=("shop_real=shop_secret",))).of("S04")
+        assert finding.steps == []
+        assert finding.refused == "The name is that of the view shop_secret: rename that one, then run again."

@@ -31,7 +31,7 @@ COMPARED: Mapping[str, tuple[str, ...]] = {
     "constraint": ("definition", "enforced", "valid", "comment"),
     "index": ("table", "definition", "valid", "comment"),
     "view": ("definition", "options", "comment"),
-    "materialized view": ("definition", "options", "comment"),
+    "materialized view": ("definition", "options", "populated", "comment"),
     "function": ("definition", "comment"),
     "trigger": ("definition", "enabled", "comment"),
 }
@@ -87,6 +87,8 @@ def differing(want: Attributes, have: Attributes) -> list[str]:
     )
     if kind == "index" and want.get("valid", True) and not usable(have):
         found = [*(name for name in found if name != "valid"), "valid"]
+    if kind == "materialized view" and have.get("populated") and "populated" in found:
+        found.remove("populated")
     if kind == "constraint" and have.get("valid") and "valid" in found:
         found.remove("valid")
     if kind == "constraint" and have.get("disabled") and not want.get("disabled"):

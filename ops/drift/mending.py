@@ -239,6 +239,9 @@ def _other(work: Work) -> Mended:
         return Mended(refused=why) if why else Mended(steps=made)
     if work.differing == ["comment"]:
         return Mended(notes=["Its comment differs."])
+    if work.differing == ["populated"]:
+        filled = [f"REFRESH MATERIALIZED VIEW {qualified(ought['schema'], ought['name'])}"]
+        return Mended(steps=[work.step(f"fill the materialized view {ought['name']}", filled)])
     if ought["kind"] == "materialized view":
         return Mended(
             refused="It is defined otherwise: rename it, then run again, and the right one is made beside it."

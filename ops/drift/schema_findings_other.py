@@ -105,6 +105,8 @@ def _words(
         return f"{name} is there under the name {have['name']}.", "info"
     if "made as" in attributes:
         return f"{name} is there as a {have['kind']}: rows are kept unique all the same.", "info"
+    if attributes == ("populated",):
+        return f"{name} was never filled, and can't be read.", "error"
     if want["kind"] not in ("constraint", "index") and "definition" in attributes:
         return f"{name} is defined otherwise{_first_line(want, have)}.", "warning"
     told = "; ".join(f"{part} is {_value(have.get(part))}, not {_value(want.get(part))}" for part in attributes)

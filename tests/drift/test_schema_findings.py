@@ -84,6 +84,7 @@ MENDED = [
     ("S14", "column shop_product.stock", [P + "ALTER stock SET DEFAULT 7"]),
     ("S17", "view shop_sales", ["DROP VIEW shop_sales"]),
     ("S17", "materialized view shop_totals", ["DROP MATERIALIZED VIEW shop_totals"]),
+    ("S17", "materialized view shop_totals", ["REFRESH MATERIALIZED VIEW shop_totals WITH NO DATA"]),
     ("S17", "trigger shop_favourite.shop_favourite_touch", ["DROP TRIGGER shop_favourite_touch ON shop_favourite"]),
     ("S17", "function shop_touch()", ["DROP FUNCTION shop_touch() CASCADE"]),
     ("S17", "sequence shop_numbers", ["DROP SEQUENCE shop_numbers CASCADE"]),

@@ -1,5 +1,6 @@
 """Findings of the data (D): sequences behind the rows or near their end, and rows that point to what is not there."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,9 @@ from ops.drift.mending_values import at_end, ending, serial_of, started
 from ops.drift.mending_work import relation, table_of
 from ops.drift.model import SEVERITIES, Attributes, Choice, Choices, Expected, Finding, Objects, Step, key
 from ops.drift.schema_findings_look import shown
+from ops.drift.stepping import names_of
+
+_DEFAULT = re.compile(r"nextval\('((?:[^']|'')+)'::regclass\)")
 
 # Of what a sequence can give, so much may be used up before it is told.
 NEARLY = 0.8
@@ -28,7 +32,8 @@ def _sequences(want: Objects, have: Objects, measure: Measure) -> Iterator[Findi
     columns = [
         (name, one)
         for name, one in have.items()
-        if one["kind"] == "column" and comparing.numbered(one) and one.get("sequence")
+        if one["kind"] == "column" and comparing.numbered(one) and _place(one)
+        if _owned(one) or _alone_unique(one, have)
         # That of the history is told with the history.
         if table_of(one) in want and one["table"] != "django_migrations"
     ]
@@ -36,8 +41,8 @@ def _sequences(want: Objects, have: Objects, measure: Measure) -> Iterator[Findi
     # Read after the keys: a row that comes in between has its key from a sequence that is ahead of what was read.
     given = measure.sequences()
     for (name, one), top in zip(columns, largest, strict=True):
-        sequence = given.get((one["schema"], one["sequence"]))
-        if sequence is None:
+        sequence = given.get(_place(one) or ("", ""))
+        if sequence is None or (sequence["cycles"] and not _owned(one)):
             continue
         if not sequence["readable"] or top.trouble:
             yield _unread(name, one, top.trouble or "the role may not read the sequence")
@@ -67,7 +72,7 @@ def _behind(name: str, one: Attributes, sequence: dict[str, Any], top: int) -> F
 
 def _raising(code: str, name: str, one: Attributes, above: list[Attributes], words: str) -> Step:
     """Return the step that lets the sequence of a column go on above what some columns hold."""
-    own = qualified(one["schema"], one["sequence"])
+    own = qualified(*(_place(one) or ("", "")))
     table = {"schema": one["schema"], "name": one["table"]}
     return Step(
         code=code,
@@ -78,6 +83,25 @@ def _raising(code: str, name: str, one: Attributes, above: list[Attributes], wor
             f"LOCK TABLE {relation(one)} IN SHARE ROW EXCLUSIVE MODE",
             started(serial_of(table, one["name"]) if _owned(one) else _text(own), above, last=own),
         ],
+    )
+
+
+def _place(one: Attributes) -> tuple[str, str] | None:
+    """Return the schema and name of the sequence that gives a column its values, be it one of its own or not."""
+    if _owned(one):
+        return (one["schema"], one["sequence"]) if one.get("sequence") else None
+    found = _DEFAULT.search(one.get("default") or "")
+    names = names_of(found[1].replace("''", "'")) if found else []
+    return (names[0], names[1]) if len(names) == 2 else None
+
+
+def _alone_unique(one: Attributes, have: Objects) -> bool:
+    """Say whether a value of a column may be there but once, so that a sequence behind it makes INSERTs fail."""
+    return any(
+        (other.get("contype") in ("p", "u") or (other["kind"] == "index" and other.get("unique")))
+        and other.get("columns") == [one["name"]]
+        and table_of(other) == table_of(one)
+        for other in have.values()
     )
 
 
@@ -177,10 +201,11 @@ def _adopted(told: Finding, one: Attributes, have: Objects, choices: Choices, me
         return
     name = key("column", parent["schema"], parent["name"], one["reference_columns"][0])
     number, pointer = have[name], have[key("column", one["schema"], one["table"], one["columns"][0])]
-    if not comparing.numbered(number) or not number.get("sequence"):
+    place_of = _place(number) if comparing.numbered(number) else None
+    if place_of is None:
         return
     rows, orphans = measure.many_largest([number, pointer])
-    sequence = measure.sequences().get((number["schema"], number["sequence"]))
+    sequence = measure.sequences().get(place_of)
     if sequence is None or not sequence["readable"] or rows.trouble or orphans.trouble or sequence["increment_by"] < 0:
         return
     last, top = max(sequence["last_value"] or 0, rows.count or 0), orphans.count or 0

@@ -50,6 +50,25 @@ def test_a_sequence_behind_its_rows_is_raised(want: Objects) -> None:
         assert contents(name) == before
 
 
+UNOWNED = [
+    "ALTER TABLE shop_tag ALTER id DROP IDENTITY",
+    'CREATE SEQUENCE "tag\'s"',
+    """ALTER TABLE shop_tag ALTER id SET DEFAULT nextval('"tag''s"')""",
+]
+
+
+def test_a_sequence_that_no_column_owns_is_raised_where_its_values_may_be_there_but_once(want: Objects) -> None:
+    with damaged(*UNOWNED) as name:
+        (finding,) = [one for one in look(name, want).findings if one.severity != "info"]
+        assert (finding.code, finding.object) == ("D01", "column public.shop_tag.id")
+        ((top,),) = asked(name, "SELECT max(id) FROM shop_tag")
+        execute(name, steps_of([finding]))
+        assert asked(name, """SELECT nextval('"tag''s"')""") == [(top + 1,)]
+        assert look(name, want).serious == []
+    with damaged(*UNOWNED, "ALTER TABLE shop_tag DROP CONSTRAINT shop_tag_pkey CASCADE") as name:
+        assert look(name, want).of("D01") == []
+
+
 def test_a_sequence_before_its_rows_is_left(want: Objects) -> None:
     assert tried(want, "SELECT setval('shop_product_id_seq', 900)", "DELETE FROM shop_secret").findings == []
     run("drift_d_healthy", "SELECT setval('shop_product_id_seq', 50)")

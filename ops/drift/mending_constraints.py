@@ -226,10 +226,7 @@ def _deferring(work: Work, found: Attributes) -> Mended:
             return "NOT DEFERRABLE"
         return f"DEFERRABLE INITIALLY {'DEFERRED' if one.get('deferred') else 'IMMEDIATE'}"
 
-    def bare(one: Attributes) -> str:
-        return str(one["definition"]).partition(" DEFERRABLE")[0]
-
-    if comparing.loose(bare(work.ought)) != comparing.loose(bare(found)):
+    if comparing.bare(work.ought) != comparing.bare(found):
         return Mended(
             refused=f"The foreign key is another ({found['definition']}); a repair drops none: drop it if it is wrong, "
             "then run again."

@@ -84,7 +84,8 @@ def _table(work: Work) -> Mended:
     why = taken(work)
     if why:
         return Mended(refused=why)
-    sql, table = list(making.create(work.objects, work.key)), work.ought
+    named = {name: _named_freely(work, one) for name, one in work.want.items() if _has_sequence(work, one)}
+    sql, table = list(making.create({**work.objects, **named}, work.key)), work.ought
     for one in numbered_columns(work.want, work.key):
         kept = holders(work.want, work.have, work.key, one["name"])
         kept += generic(work.have, work.expected, work.key) if _is_key(work, one) else []
@@ -102,6 +103,25 @@ def _table(work: Work) -> Mended:
             if work.want[name]["kind"] == kind:
                 mended.take(mend(work.of(name)))
     return mended
+
+
+def _has_sequence(work: Work, one: Attributes) -> bool:
+    return bool(one["kind"] == "column" and table_of(one) == work.key and one.get("identity") and one.get("sequence"))
+
+
+def _named_freely(work: Work, one: Attributes) -> Attributes:
+    """Return a column whose sequence has a name that is free: one that its table left behind may have its own."""
+    taken = {
+        name
+        for other in work.have.values()
+        if other["schema"] == one["schema"]
+        for name in (other.get("sequence"), None if other["kind"] == "column" else other["name"])
+    }
+    name, number = str(one["sequence"]), 0
+    while name in taken:
+        number += 1
+        name = f"{one['sequence'][:58]}{number}"
+    return {**one, "sequence": name}
 
 
 def _is_key(work: Work, one: Attributes) -> bool:

@@ -68,7 +68,9 @@ def doubles(work: Work) -> str:
 def taken(work: Work) -> str:
     """Return what else has the name of an index, "" where it is free."""
     schema, name = work.ought["schema"], work.ought["name"]
-    for kind in ("table", "view", "materialized view", "sequence", "index"):
+    for kind in ("table", "view", "materialized view", "sequence", "index", "type"):
+        if kind == "type" and work.ought["kind"] not in ("table", "view", "materialized view"):
+            continue
         other = work.have.get(key(kind, schema, name))
         if other is None or (kind == "index" and other["table"] == work.ought.get("table")):
             continue

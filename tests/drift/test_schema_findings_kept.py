@@ -72,3 +72,22 @@ def test_a_column_takes_its_numbers_from_the_sequence_that_it_shares_again(want:
         assert asked(name, sequence)[0][0] > before
         undo(name, steps_of([finding]))
         assert asked(name, default) == [(None,)]
+
+
+def test_a_table_is_made_again_though_its_sequence_was_left_behind(want: Objects) -> None:
+    with damaged("DROP TABLE shop_secret", "CREATE SEQUENCE shop_secret_id_seq") as name:
+        execute(name, steps_of(look(name, want).of("S01")))
+        assert asked(name, "SELECT pg_get_serial_sequence('shop_secret', 'id')") == [("public.shop_secret_id_seq1",)]
+        assert look(name, want).serious == []
+    with damaged("DROP TABLE shop_secret", "CREATE TYPE shop_secret AS (x integer)") as name:
+        (finding,) = look(name, want).of("S01")
+        assert (finding.steps, finding.refused.partition(":")[0]) == ([], "The name is that of the type shop_secret")
+
+
+def test_another_foreign_key_of_its_name_is_not_validated(want: Objects) -> None:
+    damage = [
+        P + "DROP CONSTRAINT shop_product_category_fk",
+        P + "ADD CONSTRAINT shop_product_category_fk FOREIGN KEY (category_id) REFERENCES shop_tag (id) NOT VALID",
+    ]
+    looked = tried(want, *damage)
+    assert [(one.code, one.steps) for one in looked.findings if one.object.endswith("category_fk")] == [("S08", [])]

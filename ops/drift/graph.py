@@ -7,6 +7,7 @@ one that no server would take.
 import functools
 import inspect
 import re
+import sys
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ Kind = Literal["missing", "circular", "bad", "import", "dependency"]
 _LASTING = re.compile(r"\s*(?:--[^\n]*\n\s*)*(CREATE|ALTER|DROP|COMMENT|GRANT|REVOKE)\b", re.IGNORECASE)
 _DJANGO = str(Path(migrations.__file__).parent)
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+# A default that is computed when the file is imported, as timezone.now() is by whom meant timezone.now.
+_COMPUTED = re.compile(r"\bdefault\s*=\s*[\w.]+\(")
 
 
 class Loader(MigrationLoader):
@@ -146,7 +149,11 @@ def _plain(value: Any, module: str) -> Any:
         # Some operations keep others in their arguments.
         return [type(value).__name__, *(_plain(one, module) for one in value.deconstruct()[1:])]
     if isinstance(value, Field):
-        return _plain(value.deconstruct()[1:], module)
+        path, args, kwargs = value.deconstruct()[1:]
+        if "default" in kwargs and not callable(kwargs["default"]) and _computes(module):
+            # It may be another one in each process; a literal is told by the file itself.
+            del kwargs["default"]
+        return _plain([path, args, kwargs], module)
     if isinstance(value, functools.partial):
         return _plain([value.func, value.args, value.keywords], module)
     if inspect.isroutine(value) or inspect.isclass(value):
@@ -154,6 +161,15 @@ def _plain(value: Any, module: str) -> Any:
     if hasattr(value, "deconstruct"):
         return _plain(value.deconstruct(), module)
     return [type(value).__qualname__, _ADDRESS.sub("", repr(value))]
+
+
+@functools.cache
+def _computes(module: str) -> bool:
+    """Tell whether the text of a migration's module calls something for a default."""
+    try:
+        return bool(_COMPUTED.search(inspect.getsource(sys.modules[module])))
+    except (KeyError, OSError, TypeError):
+        return False
 
 
 def _routine(value: Any, module: str) -> list[str]:

@@ -1,5 +1,6 @@
 """The graph of migrations under the rows of a database, and why there is none."""
 
+import importlib
 import sys
 from pathlib import Path
 from typing import Any
@@ -144,6 +145,24 @@ def test_the_digest_knows_a_function_by_its_text_and_not_by_its_file() -> None:
     assert one == graph.operations_digest(migration("0007_a", migrations.RunPython(forwards), module=own))
     other = migrations.RunPython(migrations.RunPython.noop)
     assert graph.operations_digest(migration("0001_a", other, module=own)) != one
+
+
+@pytest.mark.parametrize(("written", "same"), [("timezone.now()", True), ("'a'", False)])
+def test_the_digest_leaves_out_a_default_that_each_process_computes_anew(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, written: str, same: bool
+) -> None:
+    name = f"computed_{same}"
+    imports = "from django.db import models\nfrom django.utils import timezone"
+    (tmp_path / f"{name}.py").write_text(f"{imports}\nfield = models.TextField(default={written})\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    field = importlib.import_module(name).field
+
+    def found(default: Any) -> str:
+        field.default = default
+        return graph.operations_digest(migration("0001_a", migrations.AddField("shop", "at", field), module=name))
+
+    assert (found("one") == found("other")) is same
+    assert found(str) != found(int)  # a function is what it is, in any process
 
 
 def test_the_digest_takes_whatever_an_operation_holds() -> None:

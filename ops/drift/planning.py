@@ -150,6 +150,7 @@ def plan(
     made.tables = sum(one["kind"] == "table" for one in want.values())
     made.pending = [str(one.node) for one in loaded.nodes.values() if one.pending]
     made.touched = preflight.touched(expected, have)
+    made.notes += _failed(expected)
     if linted:
         # A plan that is made after a repair finds nothing any more that its decisions were for.
         made.notes += deciding.idle(choices, known, loaded, want, have)
@@ -170,6 +171,18 @@ def _blind(known: history.History, loaded: graph.Graph) -> str:
     if loaded.failure is not None:
         return "The migrations do not load (H07): what ought to be there is not known; the rest is told."
     return ""
+
+
+def _failed(expected: Expected) -> Iterator[str]:
+    """Yield a note for each recorded migration that failed in the replay: of what it touches little is proven."""
+    tables = [name.partition(" ")[2] for name in expected.doubtful if name != "*"]
+    of = "any table" if "*" in expected.doubtful else ", ".join(tables)
+    for one in expected.made:
+        if one.error and (one.recorded or one.implied) and of and expected.mode != "reduced":
+            yield (
+                f"{one.node} is recorded and failed in the replay ({one.error.rstrip('.')}): what it did is not known, "
+                f"so that differences of {of} are notes, but for tables and columns that models need."
+            )
 
 
 def written(alias: str, path: Path, *, run_python: bool = True, no_cache: bool = False) -> Expected:

@@ -11,6 +11,11 @@ from ops.drift.model import Attributes, Choice, Choices, Difference, Expected, F
 
 HISTORY = "django_migrations"
 
+UNPROVEN = (
+    "Unprovable: a migration that touches the table failed in the replay, as a note says. Mend that migration so that "
+    "it runs on an empty database, or make this by hand."
+)
+
 
 @dataclass
 class Look:
@@ -53,7 +58,7 @@ class Look:
     def mend(self, name: str, code: str, only: tuple[str, ...] = ()) -> Mended:
         """Return what mends an object, nothing where what it ought to be is not proven."""
         if self.doubtful(name):
-            return Mended(refused="Unprovable: a migration that touches the table failed in the replay.")
+            return Mended(refused=UNPROVEN)
         return mend(self.work(name, code, only))
 
     def doubtful(self, name: str) -> bool:
@@ -61,6 +66,10 @@ class Look:
         tables: Iterable[str] = getattr(self.expected, "doubtful", ())
         one = self.want.get(name) or self.have.get(name)
         return "*" in tables or (one is not None and table_of(one) in tables) or name in tables
+
+    def _needed(self, name: str) -> bool:
+        """Say whether an object is missing that Django's models need, whatever a migration did that failed."""
+        return name in self.want and name not in self.have and name in {*self.expected.tables, *self.expected.fields}
 
     def maker(self, name: str) -> Made | None:
         """Return the migration that made an object as it ought to be there."""
@@ -86,7 +95,7 @@ class Look:
         maker = self.maker(name)
         # What can be done is done; what is left then is found by itself the next time.
         refused = "" if mended.steps else mended.refused
-        if self.doubtful(name) and name in self.want:
+        if self.doubtful(name) and (name in self.want or code == "S24") and not self._needed(name):
             severity, found = "info", f"{found} (unprovable)"
         action = acting(mended)
         self.claimed.update((name, *claims))

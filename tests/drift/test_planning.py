@@ -60,6 +60,23 @@ def test_the_page_tells_every_option() -> None:
         assert options - set(re.findall(r"`(--[a-z-]+)", part)) == set(), name
 
 
+# What the replay could not tell
+
+
+def test_a_recorded_migration_that_failed_in_the_replay_is_told() -> None:
+    good, bad, pending = (
+        Made(Node("shop", name), recorded=name != "0003_new") for name in ("0001", "0002", "0003_new")
+    )
+    bad.error, pending.error = "Odd: it wants rows", "Odd: no"
+    of_all = Expected("cached", [good, bad, pending], doubtful=["*"])
+    (note,) = planning._failed(of_all)
+    assert note.startswith("shop.0002 is recorded and failed in the replay (Odd: it wants rows): ")
+    assert "differences of any table are notes" in note
+    of_all.doubtful = ["table public.shop_product"]
+    assert "differences of public.shop_product are notes" in next(planning._failed(of_all))
+    assert list(planning._failed(Expected("cached", [good], doubtful=["*"]))) == []
+
+
 # The baseline
 
 

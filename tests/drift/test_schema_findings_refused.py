@@ -1,9 +1,12 @@
 """What a person has to decide is refused, with the rows and the choices; each choice is then done."""
 
+from dataclasses import replace
+
 import psycopg2
 import pytest
 
 from ops.drift.model import Choices, Finding, Objects
+from tests.drift import damaging
 from tests.drift.damaging import (
     Looked,
     asked,
@@ -11,6 +14,7 @@ from tests.drift.damaging import (
     damaged,
     differences,
     execute,
+    expected,
     extras,
     look,
     looked,
@@ -322,6 +326,17 @@ def test_a_role_that_may_not_read_is_told_what_could_not_be_known(want: Objects)
             assert "could not be read: the role may not read it" in only(found.of("S11")).refused
         finally:
             run(name, "DROP ROLE drift_d_reader")
+
+
+def test_where_a_migration_failed_in_the_replay_only_what_models_need_is_called_broken(
+    want: Objects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(damaging, "expected", lambda want: replace(expected(want), doubtful=["*"]))
+    damage = [P + "ADD odd integer NOT NULL DEFAULT 1", P + "ALTER odd DROP DEFAULT", "DROP INDEX shop_product_low"]
+    found = tried(want, *damage, C + "DROP COLUMN vip").findings
+    assert {(one.code, one.severity) for one in found} == {("S03", "error"), ("S10", "info"), ("S24", "info")}
+    assert all(one.steps == [] for one in found)
+    assert next(one for one in found if one.code == "S03").refused.startswith("Unprovable: a migration")
 
 
 def tried_as(role: str, name: str, want: Objects) -> Looked:

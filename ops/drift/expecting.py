@@ -300,6 +300,7 @@ def _expect(
                 return replace(artifact.fitting(snapshot, parts, derived), key=digest(parts))
             found = None if no_cache else artifact.cached(parts, derived)
             if found is not None and found.key == digest(parts):
+                scratch.sweep(opened, real)
                 return found
             if found is None:
                 found = _replay(opened, real, alias, rows, run_python=run_python, timeout=timeout)

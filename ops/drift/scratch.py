@@ -1,7 +1,7 @@
 """The scratch database of a replay: on the same server, of the same encoding and locale, and gone afterwards.
 
 Its name is `setwise_scratch_<seconds>_<random letters>`; what a killed plan has left behind is known by it, and is
-dropped at the next replay.
+dropped by the next.
 """
 
 import re
@@ -125,9 +125,10 @@ def _creation(name: str, real: Real) -> Composed:
     return SQL(" ").join(parts)
 
 
-def _sweep(opened: Maintenance, now: int) -> None:
+def sweep(opened: Maintenance, real: Real) -> None:
     """Drop what killed plans have left; what can't be dropped is another role's."""
-    for one in _ask(opened, "ops/list_scratch_leftovers.sql", pattern=PATTERN, note=NOTE, before=now - LEFT_AFTER):
+    before = int(real.locale["seconds"]) - LEFT_AFTER
+    for one in _ask(opened, "ops/list_scratch_leftovers.sql", pattern=PATTERN, note=NOTE, before=before):
         with suppress(psycopg2.Error):
             # Without FORCE: who has connected meanwhile is at work.
             _tell(opened, SQL("DROP DATABASE IF EXISTS {}").format(Identifier(one["datname"])))
@@ -136,9 +137,8 @@ def _sweep(opened: Maintenance, now: int) -> None:
 @contextmanager
 def made(opened: Maintenance, real: Real) -> Iterator[str]:
     """Make a scratch database and drop it afterwards; yield its name; raise ScratchTrouble where it can't be made."""
-    now = int(real.locale["seconds"])
-    _sweep(opened, now)
-    name = f"{PREFIX}{now}_{secrets.token_hex(6)}"
+    sweep(opened, real)
+    name = f"{PREFIX}{real.locale['seconds']}_{secrets.token_hex(6)}"
     try:
         _tell(opened, _creation(name, real))
     except psycopg2.errors.InsufficientPrivilege as exc:

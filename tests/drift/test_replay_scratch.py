@@ -81,6 +81,9 @@ def test_leftovers_are_dropped_and_nothing_else(own: Project) -> None:
         with connected(names["used"]):
             assert own.expect().mode == "replayed"
         assert databases() == set(names.values()) - {names["old"]}
+        rows("postgres", f'CREATE DATABASE "{names["old"]}"')
+        assert own.expect().mode == "cached"
+        assert databases() == set(names.values()) - {names["old"], names["used"]}
     finally:
         for name in names.values():
             rows("postgres", f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')

@@ -62,6 +62,15 @@ def _execute(connection: BaseDatabaseWrapper, name: str, values: Mapping[str, An
         return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
 
 
+def wake(connection: BaseDatabaseWrapper) -> None:
+    """Let a connection that was ended while it rested be opened anew; within a transaction it is left as it is."""
+    # A replay takes long, and so may the answer to a question: idle_session_timeout, a pooler, a restart.
+    if connection.connection is None or connection.in_atomic_block or not connection.get_autocommit():
+        return
+    if not connection.is_usable():
+        connection.close()
+
+
 @contextmanager
 def reading(connection: BaseDatabaseWrapper) -> Iterator[None]:
     """Read as of one moment, with names in full and short waits; leave settings and transaction as they were.
@@ -69,6 +78,7 @@ def reading(connection: BaseDatabaseWrapper) -> Iterator[None]:
     Within a transaction of the caller's a savepoint is rolled back to, so that its settings are what they were; what
     is read is then as of each statement, or as of that transaction where it is REPEATABLE READ.
     """
+    wake(connection)
     # Not transaction.atomic(): it takes an alias, and the connection may be one that Django does not list.
     own = connection.get_autocommit() and not connection.in_atomic_block
     savepoint = None
@@ -189,4 +199,5 @@ def _locked(connection: BaseDatabaseWrapper) -> str:
 
 def schemas_of(connection: BaseDatabaseWrapper) -> list[str]:
     """Return the schemas of a connection's search_path that there are, in its order, the server's own left out."""
+    wake(connection)
     return [row["name"] for row in _execute(connection, "ops/list_catalog_path.sql", {})]

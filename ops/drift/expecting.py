@@ -146,9 +146,13 @@ def parts_of(alias: str, rows: Iterable[Row], real: scratch.Real, *, run_python:
     }
 
 
-def _request(alias: str, rows: list[Row], real: scratch.Real, name: str, *, run_python: bool) -> dict[str, Any]:
+def _request(
+    opened: scratch.Maintenance, alias: str, rows: list[Row], real: scratch.Real, name: str, *, run_python: bool
+) -> dict[str, Any]:
     own = connections[alias].settings_dict
-    where = {one: own[one] for one in ("HOST", "PORT", "USER", "PASSWORD") if own.get(one) is not None}
+    # A pooler need not know the scratch database, nor a file of passwords.
+    direct = {"PASSWORD": opened.info.password, **getattr(settings, "OPS_DIRECT_DATABASES", {}).get(alias, {})}
+    where = {one: direct.get(one) or own.get(one) or "" for one in ("HOST", "PORT", "USER", "PASSWORD")}
     options = {one: value for one, value in own["OPTIONS"].items() if isinstance(value, str | int | bool | None)}
     return {
         "alias": alias,
@@ -241,7 +245,7 @@ def _replay(
         raise NoReplay("the settings are of no module (settings.configure()), and another process can't have them")
     started = clock.monotonic()
     with scratch.made(opened, real) as name:
-        answer = _ask(_request(alias, rows, real, name, run_python=run_python), timeout)
+        answer = _ask(_request(opened, alias, rows, real, name, run_python=run_python), timeout)
     return replace(artifact.expected_of(answer), seconds=clock.monotonic() - started)
 
 

@@ -14,10 +14,10 @@ from datetime import datetime
 from typing import Any
 
 import psycopg2
-from django.conf import settings
 from django.db import Error, connections
 
 from ops import clock, sql
+from ops.drift.direct import direct_params
 from ops.engine.lifecycle import trouble
 from ops.engine.plan import Refused
 from ops.engine.session import INSUFFICIENT_PRIVILEGE, LOCK_NOT_AVAILABLE, DatabaseTrouble
@@ -25,8 +25,6 @@ from ops.engine.session import INSUFFICIENT_PRIVILEGE, LOCK_NOT_AVAILABLE, Datab
 WAIT = 2.0
 """Seconds for which the guard waits for its locks: autovacuum, say, goes away by itself."""
 
-# What Django gives to psycopg 3, or to itself, and libpq knows nothing of.
-_NOT_LIBPQ = ("context", "prepare_threshold", "cursor_factory")
 _KEEPALIVES = {"keepalives": 1, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 
 
@@ -142,15 +140,6 @@ class Direct:
 def milliseconds(seconds: float) -> str:
     """Return a time as the server's settings take it; 0 is without end."""
     return f"{round(seconds * 1_000)}ms"
-
-
-def direct_params(alias: str) -> dict[str, Any]:
-    """Return how to reach the server itself: as Django does, but where OPS_DIRECT_DATABASES says otherwise."""
-    params = connections[alias].get_connection_params()
-    names = {"HOST": "host", "PORT": "port", "NAME": "dbname", "USER": "user", "PASSWORD": "password"}
-    other = getattr(settings, "OPS_DIRECT_DATABASES", {}).get(alias, {})
-    params = {**params, **{names[name]: value for name, value in other.items()}}
-    return {name: value for name, value in params.items() if name not in _NOT_LIBPQ}
 
 
 @dataclass

@@ -121,6 +121,7 @@ def plan(
     from the cache unless `no_cache`. Raises the database's errors where it can't be read at all.
     """
     connection = connections[alias]
+    catalog.wake(connection)
     clocked = _Clocked()
     with clocked.part("history"):
         known = history.read(connection)

@@ -314,6 +314,7 @@ def replay(request: Mapping[str, Any]) -> dict[str, Any]:
     def begin(connection: BaseDatabaseWrapper, **kwargs: Any) -> None:
         if connection.alias == request["alias"]:
             with connection.cursor() as cursor:
+                cursor.execute(sql.load("ops/set_unlimited_session.sql").compose())
                 cursor.execute(
                     sql.load("ops/set_scratch_session.sql").compose(), {"search_path": request["search_path"]}
                 )

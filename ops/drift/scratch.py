@@ -16,6 +16,7 @@ from django.db import connections
 from psycopg2.sql import SQL, Composed, Identifier, Literal
 
 from ops import sql
+from ops.drift.direct import direct_params
 
 PREFIX = "setwise_scratch_"
 NOTE = "The replay of migrations by Setwise; it may be dropped."
@@ -67,15 +68,20 @@ def _tell(opened: Maintenance, statement: Composed) -> None:
 @contextmanager
 def maintaining(alias: str) -> Iterator[Maintenance]:
     """Open a connection of its own to the real database, in autocommit; raise ScratchTrouble where there is none."""
-    params = connections[alias].get_connection_params()
-    params.pop("cursor_factory", None)
     try:
-        opened = psycopg2.connect(**params)
+        opened = psycopg2.connect(**direct_params(alias))
     except psycopg2.Error as exc:
         raise ScratchTrouble(f"a second connection was refused: {said(exc)}") from exc
     try:
         opened.autocommit = True
+        if _ask(opened, "ops/find_repair_place.sql")[0]["pid"] == opened.info.backend_pid:
+            # Not behind a pooler, where the next client would inherit it.
+            _ask(opened, "ops/set_unlimited_session.sql")
+        if role := connections[alias].settings_dict["OPTIONS"].get("assume_role"):
+            _tell(opened, SQL("SET ROLE {}").format(Identifier(role)))
         yield opened
+    except psycopg2.Error as exc:
+        raise ScratchTrouble(f"the second connection failed: {said(exc)}") from exc
     finally:
         opened.close()
 

@@ -11,7 +11,7 @@ import psycopg2
 import pytest
 from django.db import connections
 
-from ops.drift import guarding
+from ops.drift import direct, guarding
 from ops.drift.guarding import Direct, guard
 from ops.engine.plan import Refused
 from ops.engine.session import DatabaseTrouble
@@ -189,7 +189,7 @@ def test_a_pooler_in_between_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_the_setting_says_where_the_server_itself_listens(settings: Any) -> None:
     settings.OPS_DIRECT_DATABASES = {ALIAS: {"HOST": "/nowhere", "PORT": "7"}}
-    assert {name: guarding.direct_params(ALIAS)[name] for name in ("host", "port", "dbname")} == {
+    assert {name: direct.direct_params(ALIAS)[name] for name in ("host", "port", "dbname")} == {
         "host": "/nowhere", "port": "7", "dbname": NAME
     }  # fmt: skip
     with pytest.raises(DatabaseTrouble, match="Connecting to database 'repaired' for setwise repair: "):

@@ -89,6 +89,14 @@ def test_leftovers_are_dropped_and_nothing_else(own: Project) -> None:
             rows("postgres", f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
+def test_what_is_set_for_the_sessions_of_a_role_stops_no_replay(own: Project) -> None:
+    limits = {"default_transaction_read_only": "on", "statement_timeout": 500, "idle_session_timeout": 1_000}
+    limits |= {"idle_in_transaction_session_timeout": 500, "lock_timeout": 1, "default_tablespace": "pg_default"}
+    options = " ".join(f"-c {name}={value}" for name, value in limits.items())
+    assert own.expect(role={"OPTIONS": {"options": options}}).mode == "replayed"
+    assert databases() == set()
+
+
 def test_it_is_like_the_real_one() -> None:
     with own_database("drift_like") as name:
         rows("postgres", "DROP DATABASE drift_like")

@@ -109,7 +109,7 @@ class Project:
         text = MIGRATION.format(more=more, dependencies=dependencies, operations=", ".join(operations))
         return self.write(f"shop/migrations/{name}.py", text)
 
-    def environment(self, **more: str) -> dict[str, str]:
+    def environment(self, **more: Any) -> dict[str, str]:
         """Return the environment of the project's processes."""
         own = {one: str(connection.settings_dict[one] or "") for one in ("HOST", "PORT", "USER", "PASSWORD")}
         found = {one: value for one, value in os.environ.items() if not one.startswith(("DJANGO", "SETWISE", "DB_"))}
@@ -136,7 +136,7 @@ class Project:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def start(self, *, role: dict[str, str] | None = None, **options: Any) -> "subprocess.Popen[str]":
+    def start(self, *, role: dict[str, Any] | None = None, **options: Any) -> "subprocess.Popen[str]":
         """Ask in a process of its own what ought to be in the database."""
         return subprocess.Popen(
             [sys.executable, "-c", ASKING, json.dumps(options)],
@@ -147,13 +147,13 @@ class Project:
             text=True,
         )
 
-    def expect(self, *, role: dict[str, str] | None = None, **options: Any) -> Told:
+    def expect(self, *, role: dict[str, Any] | None = None, **options: Any) -> Told:
         """Return what ought to be in the database, as a process of the project finds it."""
         told = self.ask(role=role, **options)
         assert told.code == 0, told.err
         return told
 
-    def ask(self, *, role: dict[str, str] | None = None, **options: Any) -> Told:
+    def ask(self, *, role: dict[str, Any] | None = None, **options: Any) -> Told:
         """Return how asking ended, which may be an error."""
         process = self.start(role=role, **options)
         out, err = process.communicate(timeout=300)

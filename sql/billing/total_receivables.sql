@@ -193,58 +193,13 @@ converted AS NOT MATERIALIZED (
             AND (%(rates)s::text = 'sale' OR x.origin = e.origin)
 ),
 
+-- By figure, so that of each amount three aggregates are computed, not three for each figure that there is.
 part AS (
     SELECT
-        c.partner_id,
-        count(*) FILTER (WHERE c.figure = 0) AS unknowns,
-        count(*) FILTER (WHERE c.figure = 0 OR c.lacks) AS wrong,
-        ARRAY[
-            sum(c.units) FILTER (WHERE c.figure = 1),
-            sum(c.units) FILTER (WHERE c.figure = 2),
-            sum(c.units) FILTER (WHERE c.figure = 3),
-            sum(c.units) FILTER (WHERE c.figure = 4),
-            sum(c.units) FILTER (WHERE c.figure = 5),
-            sum(c.units) FILTER (WHERE c.figure = 6),
-            sum(c.units) FILTER (WHERE c.figure = 7),
-            sum(c.units) FILTER (WHERE c.figure = 8),
-            sum(c.units) FILTER (WHERE c.figure = 9),
-            sum(c.units) FILTER (WHERE c.figure = 10),
-            sum(c.units) FILTER (WHERE c.figure = 11),
-            sum(c.units) FILTER (WHERE c.figure = 12),
-            sum(c.units) FILTER (WHERE c.figure = 13)
-        ] AS units,
-        ARRAY[
-            count(*) FILTER (WHERE c.figure = 1),
-            count(*) FILTER (WHERE c.figure = 2),
-            count(*) FILTER (WHERE c.figure = 3),
-            count(*) FILTER (WHERE c.figure = 4),
-            count(*) FILTER (WHERE c.figure = 5),
-            count(*) FILTER (WHERE c.figure = 6),
-            count(*) FILTER (WHERE c.figure = 7),
-            count(*) FILTER (WHERE c.figure = 8),
-            count(*) FILTER (WHERE c.figure = 9),
-            count(*) FILTER (WHERE c.figure = 10),
-            count(*) FILTER (WHERE c.figure = 11),
-            count(*) FILTER (WHERE c.figure = 12),
-            count(*) FILTER (WHERE c.figure = 13)
-        ] AS orders,
-        ARRAY[
-            count(*) FILTER (WHERE c.figure = 1 AND c.lacks),
-            count(*) FILTER (WHERE c.figure = 2 AND c.lacks),
-            count(*) FILTER (WHERE c.figure = 3 AND c.lacks),
-            count(*) FILTER (WHERE c.figure = 4 AND c.lacks),
-            count(*) FILTER (WHERE c.figure = 5 AND c.lacks),
-            count(*) FILTER (WHERE c.figure = 6 AND c.lacks),
-            count(*) FILTER (WHERE c.figure = 7 AND c.lacks),
-            count(*) FILTER (WHERE c.figure = 8 AND c.lacks),
-            count(*) FILTER (WHERE c.figure = 9 AND c.lacks),
-            count(*) FILTER (WHERE c.figure = 10 AND c.lacks),
-            count(*) FILTER (WHERE c.figure = 11 AND c.lacks),
-            count(*) FILTER (WHERE c.figure = 12 AND c.lacks),
-            count(*) FILTER (WHERE c.figure = 13 AND c.lacks)
-        ] AS lacks
+        c.partner_id, c.figure,
+        sum(c.units) AS units, count(*) AS orders, count(*) FILTER (WHERE c.lacks) AS lacks
     FROM converted AS c
-    GROUP BY c.partner_id
+    GROUP BY c.partner_id, c.figure
 ),
 
 -- Read again, but only where something is to be named.
@@ -256,7 +211,7 @@ odd AS (
     WHERE c.figure = 0 OR c.lacks
 ),
 
-named AS (
+named AS MATERIALIZED (
     SELECT
         n.partner_id,
         jsonb_agg(
@@ -276,19 +231,19 @@ named AS (
     FROM odd AS n
     LEFT JOIN rate AS t ON t.currency = n.currency AND t.at_day = n.at_day
     LEFT JOIN rate AS s ON s.currency = n.origin AND s.at_day = n.at_day AND %(rates)s::text = 'as-of'
-    WHERE n.place <= %(most)s::integer AND (SELECT bool_or(p.wrong > 0) FROM part AS p)
+    WHERE n.place <= %(most)s::integer AND (SELECT bool_or(p.figure = 0 OR p.lacks > 0) FROM part AS p)
     GROUP BY n.partner_id
 ),
 
 figure AS (
     SELECT
         p.id AS partner_id, p.currency, n.number,
-        sum(coalesce(s.units[n.number], 0) * p.tenth) AS amount,
-        sum(coalesce(s.orders[n.number], 0)) AS orders,
-        sum(coalesce(s.lacks[n.number], 0)) AS lacks
+        sum(coalesce(s.units, 0) * p.tenth) AS amount,
+        sum(coalesce(s.orders, 0)) AS orders,
+        sum(coalesce(s.lacks, 0)) AS lacks
     FROM partner AS p
     CROSS JOIN generate_series(1, 6 + cardinality(%(ages)s::integer[])) AS n (number)
-    LEFT JOIN part AS s ON s.partner_id = p.id
+    LEFT JOIN part AS s ON s.partner_id = p.id AND s.figure = n.number
     GROUP BY GROUPING SETS ((p.currency, n.number, p.id), (p.currency, n.number))
 ),
 
@@ -316,7 +271,7 @@ credit AS (
     LEFT JOIN today_exchange AS x ON x.currency = p.currency AND x.origin = p.credit_currency AND x.at_day = p.today
 ),
 
-owing AS (
+owing AS MATERIALIZED (
     SELECT
         p.id AS partner_id, p.currency,
         count(*) AS partners,
@@ -325,11 +280,11 @@ owing AS (
         sum(c.credit_limit) AS credit_limit,
         sum(greatest(c.credit_limit - a.used, 0)) FILTER (WHERE c.credit_limit IS NOT NULL) AS credit_left,
         sum(greatest(a.used - c.credit_limit, 0)) FILTER (WHERE c.credit_limit IS NOT NULL) AS credit_over,
-        sum(coalesce(s.unknowns, 0)) AS unknowns
+        sum(coalesce(s.orders, 0)) AS unknowns
     FROM partner AS p
     INNER JOIN account AS a ON a.partner_id = p.id
     INNER JOIN credit AS c ON c.partner_id = p.id
-    LEFT JOIN part AS s ON s.partner_id = p.id
+    LEFT JOIN part AS s ON s.partner_id = p.id AND s.figure = 0
     GROUP BY GROUPING SETS ((p.currency, p.id), (p.currency))
 )
 

@@ -139,3 +139,12 @@ def test_nothing_is_read_twice_where_nothing_is_to_be_named() -> None:
     named = text[text.index("One-Time Filter") :]
     assert "never executed" in named
     assert receivables.compute(**question).lacks == 0
+
+
+@pytest.mark.parametrize("question", [{}, {"rates": "as-of"}, {"currency": "KWD"}])
+def test_what_is_told_of_a_partner_is_put_together_by_hashing_or_sorting(question: dict[str, Any]) -> None:
+    """Not by holding every partner against every other: 2,000 of them would be four million, twice."""
+    store(partners=1000)
+    joins = [node for node, _ in nodes(plan(**question)) if node["Node Type"] == "Nested Loop"]
+    # False is that of the join which the other kind of rates would want.
+    assert [node for node in joins if node.get("Join Filter", "false") != "false"] == []

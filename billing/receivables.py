@@ -6,7 +6,7 @@ unknown type or status never guessed at: each sum says how many amounts it lacks
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from django.conf import settings
@@ -74,6 +74,10 @@ def _advice(example: str) -> str:
     return f"give 1 to {MOST_BOUNDS} rising numbers of days, such as {example}."
 
 
+FIRST, LAST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
+"""From the one to the other every zone's day is one that Python can tell."""
+
+
 def present(session: Session) -> datetime:
     """Return the server's instant in whole seconds, as it is written and asked for again."""
     return server_now(session).replace(microsecond=0)
@@ -94,12 +98,15 @@ def compute(
 
     `rates` says which rates convert an order: those of the moment of its sale, or the newest as of the instant's day.
     Everything is told in `currency`, or each partner in its own. `timeout` is in milliseconds, 0 is none.
-    Raises BadParameters where a partner, the currency or the ages are none, and DatabaseTrouble.
+    Raises BadParameters where a partner, the currency or the ages are none or the instant is at an end of time, and
+    DatabaseTrouble.
     """
     session = Session(database)
     bounds = checked_ages(ages)
     with trouble("Computing receivables"):
         as_of = as_of or present(session)
+        if not FIRST <= as_of <= LAST:
+            raise BadParameters(f"{as_of.isoformat()} lies at an end of time: name a nearer instant.")
         values = parameters_of(partners, as_of, rates, currency, bounds, max_age_of_rate)
         with session.transaction(lock_timeout=LOCK_TIMEOUT, statement_timeout=timeout):
             rows = session.execute(STATEMENT, values)

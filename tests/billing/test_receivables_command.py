@@ -290,6 +290,10 @@ def test_the_orders_that_are_in_no_sum() -> None:
         (("--compare", "2026-01-01", "--csv"), "--compare and --csv do not go together: leave one of them out."),
         (("--partner", "nobody"), "--partner: There is no partner 'nobody': give its name or its id."),
         (("--currency", "xxx"), "There is no currency 'XXX'; there is: none."),
+        (
+            ("--as-of", "9999-12-31T00:00-12:00"),
+            "9999-12-31T12:00:00+00:00 lies at an end of time: name a nearer instant.",
+        ),
         (("--ages", "60,30"), "--ages: 60,30 are no ages: give 1 to 7 rising numbers of days, such as 30,60,90."),
         (
             ("--save", "--partner", "1"),

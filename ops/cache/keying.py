@@ -41,19 +41,23 @@ _MAPPINGS = (dict, OrderedDict, defaultdict, MappingProxyType)
 def encode(value: object) -> str:
     """Return a text that two values have in common only if they are equal and of one type.
 
-    A list and a tuple of the same elements are alike, since JSON from a shell knows no more; the order of sets and
-    mappings does not count. Raises Unkeyable, naming the type.
+    A list and a tuple of the same elements are alike, and an enum of texts or numbers and its value, since JSON from a
+    shell knows no more; the order of sets and mappings does not count. Raises Unkeyable, naming the type.
     """
     kind = type(value)
     if value is None or isinstance(value, bool):
         return repr(value)
     plain = next((base for base in kind.__mro__ if base in _PLAIN), None)
     if plain is not None:
-        return plain.__repr__(value)
+        # A class of its own may be treated otherwise: HTML that is safe is not escaped, a text of the same letters is.
+        own = "" if kind is plain or isinstance(value, Enum) else f"{kind.__module__}.{kind.__qualname__}:"
+        return own + plain.__repr__(value)
     if isinstance(value, Enum):
         return f"{kind.__module__}.{kind.__qualname__}.{value.name}"
-    if kind is list or (isinstance(value, tuple) and (kind is tuple or hasattr(kind, "_fields"))):
+    if kind in (list, tuple):
         return f"[{','.join(map(encode, value))}]"  # type: ignore[call-overload]  # a list or a tuple
+    if isinstance(value, tuple) and hasattr(kind, "_fields"):
+        return f"{kind.__module__}.{kind.__qualname__}[{','.join(map(encode, value))}]"
     if kind in (set, frozenset):
         return f"{{{','.join(sorted(map(encode, value)))}}}"  # type: ignore[call-overload]  # a set
     if kind in _MAPPINGS:

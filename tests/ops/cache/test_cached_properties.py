@@ -6,12 +6,13 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum, IntEnum, StrEnum
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import connections, transaction
+from django.utils.safestring import mark_safe
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
@@ -258,6 +259,22 @@ def test_what_equals_a_text_or_a_number_is_one() -> None:
     assert encode({"b": 1, "a": 2}) == encode({"a": 2, "b": 1})
     assert encode({3, 1, 2}) == encode(frozenset([1, 2, 3]))
     assert encode(ZoneInfo("Asia/Seoul")) != encode("Asia/Seoul")
+
+
+class Range(NamedTuple):
+    first: int
+    last: int
+
+
+class Backwards(NamedTuple):
+    last: int
+    first: int
+
+
+def test_what_a_class_of_its_own_means_is_told_apart() -> None:
+    assert encode(mark_safe("<i>")) != encode("<i>")
+    assert encode([mark_safe("<i>")]) == encode((mark_safe("<i>"),))
+    assert len({encode(one) for one in (Range(1, 2), Backwards(1, 2), (1, 2))}) == 3
 
 
 class OwnDict(dict[str, int]):

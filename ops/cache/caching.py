@@ -232,7 +232,9 @@ class Cached(Generic[T]):
         if entry is None or entry.answers(found.key, moment):
             return entry
         # Computed from these versions or newer ones: as new as was asked for, if this transaction may see that at all.
-        return entry if taken.sees_commits and entry.is_as_new_as(found, moment) else None
+        if not taken.sees_commits or not entry.is_as_new_as(found, moment):
+            return None
+        return None if entry.is_ahead_of(self._read_again(question)) else entry
 
     def _ahead(self, question: Question, found: versions.Versions, entry: Entry) -> Answer[T]:
         """Compute a value anew that still answers, before it expires; where another one does so already, take it."""
@@ -262,6 +264,8 @@ class Cached(Generic[T]):
             taken.wrote = after is None or after.dirty
         # What it has computed from rows of its own, uncommitted, is nobody else's; and what is newer stays.
         newer = seen is not None and seen.versions != found.key and seen.is_as_new_as(found, began)
+        if newer and seen is not None and taken is not None and taken.sees_commits:
+            newer = not seen.is_ahead_of(after)
         if after is not None and not after.dirty and not newer:
             self._keep(question, found, value, began, took, exact=after.key == found.key)
         return Answer(value, hit=False, stale=False, computed_at=began)

@@ -90,6 +90,12 @@ class Entry:
             return False
         return all(self.by_table[table] >= version for table, version in found.by_table.items())
 
+    def is_ahead_of(self, latest: "Versions | None") -> bool:
+        """Tell whether its versions are not reached yet: somebody has deleted some, so they don't say what is newer."""
+        if latest is None or self.by_table.keys() != latest.by_table.keys():
+            return True
+        return any(version > latest.by_table[table] for table, version in self.by_table.items())
+
 
 class Troubles:
     """Says of each kind of trouble once in a while that it is there."""

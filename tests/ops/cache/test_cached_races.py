@@ -236,3 +236,14 @@ def test_while_a_trigger_is_off_or_altered_values_are_computed(how: str, one: No
     assert rows.calls == 3
     triggers.install("default")
     assert (function(), function.answer().hit) == (5, True)
+
+
+@pytest.mark.parametrize("how", ["TRUNCATE ops_tableversion", "DELETE FROM ops_tableversion"])
+def test_where_versions_were_taken_away_no_value_of_before_is_taken_for_newer(how: str, one: None) -> None:
+    function = cached("tests.away", tables=[Counter], ttl=60)(Sum().read)
+    for _ in range(20):  # so that the sum of what comes after is smaller
+        run("UPDATE shelf_counter SET v = v")
+    assert (function(), function.answer().hit) == (1, True)
+    run(how)
+    run(ADD, [10])
+    assert (function(), function.answer().hit) == (11, True)

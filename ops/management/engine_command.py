@@ -28,6 +28,9 @@ FAILED, USAGE, REFUSED, STOPPED, FOUND = 1, 2, 3, 4, 5
 
 INTERRUPTED = "Interrupted: what was committed stays; 'manage.py runs list' shows whether a run is unfinished."
 
+MOST = 2**31 - 1
+"""The largest number that the server takes as an integer: of rows, or of milliseconds."""
+
 ERASE_LINE = "\r\x1b[2K"
 
 STOPPING = "Stopping after this batch; once more leaves at once (nothing is lost either way)."
@@ -42,8 +45,16 @@ def instant(text: str) -> datetime:
 
 
 def positive(text: str) -> int:
-    """Read a whole number of at least 1 for argparse."""
-    if not text.isdecimal() or int(text) < 1:
+    """Read a whole number of at least 1 for argparse, not larger than the server's integer."""
+    if of_any_size(text) > MOST:
+        raise ArgumentTypeError(f"{text!r} is more than {MOST:,}.")
+    return int(text)
+
+
+def of_any_size(text: str) -> int:
+    """Read a whole number of at least 1 for argparse; whoever looks a row up by it says that there is none."""
+    # Python refuses to read thousands of digits.
+    if not text.isdecimal() or len(text) > 1000 or int(text) < 1:
         raise ArgumentTypeError(f"{text!r} is not a whole number of at least 1.")
     return int(text)
 

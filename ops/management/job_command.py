@@ -15,6 +15,7 @@ from ops.management.engine_command import (
     EngineCommand,
     add_database_option,
     instant,
+    of_any_size,
     percent,
     positive,
 )
@@ -224,7 +225,7 @@ def add_run_options(parser: CommandParser) -> None:
     )
     parser.add_argument("--batch-size", type=positive, metavar="ROWS", help="rows of one commit, instead")
     parser.add_argument("--lock-timeout", type=positive, default=2_000, metavar="MS", help="longest wait for a lock")
-    parser.add_argument("--max-rows", type=positive, metavar="ROWS", help="refuse if more rows would change")
+    parser.add_argument("--max-rows", type=of_any_size, metavar="ROWS", help="refuse if more rows would change")
     parser.add_argument("--max-change", type=percent, metavar="PERCENT", help="refuse if a currency's sum moves more")
     parser.add_argument("--max-row-change", type=percent, metavar="PERCENT", help="refuse if one row moves more")
     enqueueing.add_options(parser)

@@ -4,7 +4,7 @@ from argparse import SUPPRESS
 
 from django.core.management.base import CommandParser
 
-from ops.management.engine_command import add_database_option, positive
+from ops.management.engine_command import add_database_option, of_any_size, positive
 
 VERBS = {
     "list": "the newest runs, of all databases",
@@ -41,10 +41,10 @@ def add_verb_options(parser: CommandParser, verb: str) -> None:
             "--older-than", type=positive, required=True, metavar="DAYS", help="runs that ended so many days ago"
         )
     elif verb == "pause":
-        parser.add_argument("run", type=positive, nargs="?", metavar="ID")
+        parser.add_argument("run", type=of_any_size, nargs="?", metavar="ID")
         parser.add_argument("--all", action="store_true", help="every unfinished run")
     else:
-        parser.add_argument("run", type=positive, metavar="ID")
+        parser.add_argument("run", type=of_any_size, metavar="ID")
     if verb == "rejects":
         parser.add_argument("--output", metavar="PATH", help="write the records to a new file; - is standard output")
         parser.add_argument("--limit", type=positive, default=50, metavar="N", help="how many to list")

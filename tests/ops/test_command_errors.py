@@ -47,6 +47,8 @@ def refused(said: Said, code: int, sentence: str) -> None:
         ),
         (["--batch-size", "0"], "argument --batch-size: '0' is not a whole number of at least 1" + HELP),
         (["--batch-size", "1e3"], "argument --batch-size: '1e3' is not a whole number of at least 1" + HELP),
+        (["--batch-size", "2147483648"], "argument --batch-size: '2147483648' is more than 2,147,483,647" + HELP),
+        (["--lock-timeout", "9" * 20], f"argument --lock-timeout: '{'9' * 20}' is more than 2,147,483,647" + HELP),
         (["--max-rows", "-1"], "argument --max-rows: '-1' is not a whole number of at least 1" + HELP),
         (
             ["--database", "nope"],

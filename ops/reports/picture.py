@@ -63,8 +63,14 @@ def check(target: str | Path) -> Path:
     path = Path(target)
     if path.suffix.lower() not in SUFFIXES:
         raise BadPicture(f"{path} does not say of what kind the picture is to be: end it with .svg or .png.")
-    if path.is_dir():
-        raise BadPicture(f"{path} is a directory: name a file in it.")
+    try:
+        if path.is_dir():
+            raise BadPicture(f"{path} is a directory: name a file in it.")
+        path.lstat()
+    except FileNotFoundError:
+        pass
+    except OSError as exc:  # its name is too long, or the path leads through a file
+        raise BadPicture(f"{path} can't be written: {exc.strerror}; name another file.") from exc
     path = path.resolve()
     if not path.parent.is_dir():
         raise BadPicture(f"{path} can't be written: there is no directory {path.parent}; make it first.")

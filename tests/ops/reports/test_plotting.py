@@ -166,6 +166,7 @@ def test_lines_over_time_are_marked_and_their_texts_apart(tmp_path: Path, figure
         ("x", "x does not say of what kind the picture is to be: end it with .svg or .png."),
         ("none/x.svg", "none/x.svg can't be written: there is no directory {}/none; make it first."),
         ("dir.svg", "dir.svg is a directory: name a file in it."),
+        (f"{'x' * 300}.svg", f"{'x' * 300}.svg can't be written: File name too long; name another file."),
     ],
 )
 def test_where_none_can_be_written_it_is_said_before(tmp_path: Path, name: str, error: str) -> None:

@@ -82,7 +82,9 @@ def zone_of(report: Report, name: str = "") -> ZoneInfo:
         # It knows what was probably meant. But offsets are no zones of the server, nor have they names to be saved by.
         return ZoneInfo(getattr(read_zone(name), "key", name))
     except (ValueError, KeyError, OSError) as exc:
-        why = str(exc) if isinstance(exc, ValueError) else f"{name!r} is no IANA time zone: name one, as Asia/Seoul."
+        why = f"{name!r} is no IANA time zone: name one, as Asia/Seoul."
+        if isinstance(exc, ValueError) and "did you mean" in str(exc):
+            why = str(exc)
         raise BadChoice(why) from exc
 
 

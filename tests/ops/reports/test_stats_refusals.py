@@ -50,7 +50,7 @@ def test_a_time_that_clocks_skip_is_no_instant() -> None:
         ("uploads --group plan", 2, "Report 'uploads' has no group 'plan'; there is: none."),
         ("uploads --as-of 2026-02-30", 2, "'2026-02-30' is not a day that a calendar has: write it as 2026-12-01."),
         ("uploads --as-of soon", 2, "'soon' is not an instant: write it as 2026-12-01, 2026-12-01T00:00 or"),
-        ("uploads --zone Mars/Base", 2, "'Mars/Base' is not a time zone: "),
+        ("uploads --zone Mars/Base", 2, "'Mars/Base' is no IANA time zone: name one, as Asia/Seoul."),
         ("uploads --plot x.pdf", 2, "x.pdf does not say of what kind the picture is to be: end it with .svg or .png."),
         ("uploads --advise --explain", 2, "--advise and --explain print different things: choose one."),
         ("uploads --explain --save", 2, "--explain computes nothing that --save could save."),

@@ -73,22 +73,21 @@ def _state(case: Case) -> tuple[list[Node], list[str], list[Node]]:
 
     It is what is present, with all that this depends on. What leaves no trace and is not needed stays out of it.
     """
-    present = [node for node in case.graph.nodes if case.verdict(node).what == "present"]
+    present = {node for node in case.graph.nodes if case.verdict(node).what == "present" or case.decided(node)}
     needed = {parent for node in present for parent in case.graph.ancestors(node)}
     nodes = [node for node in case.graph.nodes if node in needed or node in present]
     wrong = [
-        f"{node} is absent, and {listed(case.graph.children(node))} needs it"
+        f"{node} is absent, and {'--record' if case.decided(node) else listed(case.graph.children(node))} needs it"
         for node in nodes
         if case.verdict(node).what == "absent"
     ]
-    chosen = {node for node in case.graph.nodes if case.decided(node)}
-    nodes = [node for node in case.graph.nodes if node in nodes or node in chosen]
+    # What comes after something that is absent was not applied.
     maybe = [
         node
-        for node, known in case.graph.nodes.items()
+        for node in case.graph.nodes
         if node not in nodes
         and case.verdict(node).what == "unprovable"
-        and all(parent in nodes for parent in known.parents)
+        and not any(case.verdict(parent).what == "absent" for parent in case.graph.ancestors(node))
     ]
     return nodes, wrong, maybe
 

@@ -194,6 +194,26 @@ SHADOW = """
 """
 
 
+def test_h16_names_the_python_that_migrate_would_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told behind what leaves no trace, too; with it all that it comes after is recorded."""
+    last = Spec("shop.0003_seed", (), ("shop.0003_options",), python=True)
+    after = Spec("shop.0004_more", ("CREATE TABLE more (id int)",), (last.name,))
+    behind = Spec("shop.0005_python", (), (after.name,), python=True)
+    with world((*PROJECT[:4], PROJECT[4], last, after, behind), monkeypatch) as found:
+        found.apply(*(spec.name for spec in (*PROJECT[:5], last)))
+        found.run("TRUNCATE django_migrations")
+        [one] = found.worth().values()
+        assert f"Nothing tells whether {last.name} ran: migrate will run it." in one.found
+        assert [choice.option for choice in one.choices] == ["--record-history", f"--record {last.name}"]
+        [one] = found.worth(Choices(record_history=True, record=(last.name,))).values()
+        [refused] = found.worth(Choices(record_history=True, record=(behind.name,))).values()
+    assert [str(change.node) for step in one.steps for change in step.history] == [
+        *(spec.name for spec in PROJECT[:5]), last.name,
+    ]  # fmt: skip
+    assert refused.steps == []
+    assert f"{after.name} is absent, and {behind.name} needs it" in refused.refused
+
+
 def test_h16_tells_what_is_missing_of_the_state_that_would_be_recorded(shop: World) -> None:
     shop.run("TRUNCATE django_migrations")
     shop.run("DROP TABLE seed")

@@ -59,7 +59,10 @@ def _wanting(case: Case) -> set[Node]:
     for node, known in case.graph.nodes.items():
         if known.recorded or node in case.renamed:
             continue
-        if known.implied or case.verdict(node).what in ("present", "partly") or _is_half_squash(case, known):
+        verdict = case.verdict(node)
+        # Of what is there under other names alone nothing stops migrate, which makes it by its own.
+        done = verdict.what == "partly" or (verdict.what == "present" and not verdict.renamed)
+        if known.implied or done or _is_half_squash(case, known):
             found.add(node)
     return found
 

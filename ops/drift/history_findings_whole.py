@@ -73,7 +73,11 @@ def _state(case: Case) -> tuple[list[Node], list[str], list[Node]]:
 
     It is what is present, with all that this depends on. What leaves no trace and is not needed stays out of it.
     """
-    present = {node for node in case.graph.nodes if case.verdict(node).what == "present" or case.decided(node)}
+    present = {
+        node
+        for node in case.graph.nodes
+        if (case.verdict(node).what == "present" and not case.verdict(node).renamed) or case.decided(node)
+    }
     needed = {parent for node in present for parent in case.graph.ancestors(node)}
     nodes = [node for node in case.graph.nodes if node in needed or node in present]
     wrong = [

@@ -36,6 +36,8 @@ class Verdict:
     other: list[str] = field(default_factory=list)
     # Those of a migration that has no row whose making was broken off: indexes that are not valid.
     unfinished: list[str] = field(default_factory=list)
+    # All that it made is there under other names: somebody may have made the like by hand.
+    renamed: bool = False
     # How many of its changes are seen to be done, and how many could be seen at all.
     done: int = 0
     total: int = 0
@@ -58,6 +60,11 @@ class _Seen:
     @property
     def applied(self) -> bool:
         return bool(self.at) and min(self.at) >= self.place
+
+    @property
+    def renamed(self) -> bool:
+        """Say whether what it makes is there under another name."""
+        return self.creates and self.actual is not None and self.actual != self.key
 
     @property
     def awaited(self) -> bool:
@@ -252,7 +259,10 @@ def _what(one: Made, verdict: Verdict, strong: list[_Seen], waiting: int) -> Wha
     if verdict.other and known and not waiting:
         return "present"
     # A change or a drop may have been made by hand; a thing that was made by hand stops the migration that makes it.
-    makes = any(found.applied and found.creates for found in strong) or bool(verdict.other)
+    # What has another name does not stop it, and may have been made by hand as well.
+    alike = all(found.renamed for found in strong if found.applied)
+    verdict.renamed = alike and not (verdict.other or verdict.unfinished)
+    makes = any(found.applied and found.creates and not found.renamed for found in strong) or bool(verdict.other)
     if waiting:
         seen = makes or (known and any(found.applied for found in strong))
         return "partly" if seen else "absent"

@@ -71,6 +71,34 @@ def test_h01_a_way_out_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert phases(one) == ["history"]
 
 
+INDEX = Spec("shop.0002_index", ("CREATE INDEX by_name ON shop (name)",), ("shop.0001_initial",))
+NEXT = Spec("shop.0003_next", ("ALTER TABLE shop ADD next int",), (INDEX.name,))
+
+
+def test_what_somebody_made_under_another_name_is_no_migration_that_was_applied(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    two = replace(INDEX, sql=(*INDEX.sql, "ALTER TABLE shop ADD more int"))
+    for project in ((*PROJECT[:3], INDEX, NEXT), (*PROJECT[:3], two, NEXT)):
+        with world(project, monkeypatch) as found:
+            found.apply(*(spec.name for spec in PROJECT[:3]))
+            found.run("CREATE INDEX by_hand ON shop (name)")
+            assert found.worth() == {}
+            found.run("TRUNCATE django_migrations")
+            [one] = found.worth(Choices(record_history=True)).values()
+            assert INDEX.name not in [str(change.node) for step in one.steps for change in step.history]
+
+
+def test_h01_what_has_another_name_is_recorded_with_what_came_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    with world((*PROJECT[:3], INDEX, NEXT), monkeypatch) as found:
+        found.apply()
+        found.run("ALTER INDEX by_name RENAME TO by_hand")
+        found.forget(INDEX.name, NEXT.name)
+        told = found.worth()
+    assert list(told) == [f"H01 migration {INDEX.name}", f"H01 migration {NEXT.name}"]
+    assert [phases(one) for one in told.values()] == [["history"], ["history"]]
+
+
 PRICE = Spec("shop.0002_price", ("ALTER TABLE shop ADD price int",), ("shop.0001_initial",))
 COST = Spec("shop.0003_cost", ("ALTER TABLE shop ADD cost int",), ("shop.0002_price",))
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from difflib import SequenceMatcher
 
-from ops.drift import comparing
+from ops.drift import comparing, history_findings_lacking
 from ops.drift.graph import Known
 from ops.drift.history_findings_case import Case, counted, covers, finding, listed, record_choice, recording
 from ops.drift.judging import Verdict
-from ops.drift.model import Choice, Finding, HistoryChange, Node, Row, Step, key
+from ops.drift.model import Choice, Finding, HistoryChange, Node, Row, Step
 
 _MOMENT = timedelta(microseconds=1)
 _NUMBER = re.compile(r"\d+")
@@ -168,7 +168,7 @@ def _found(case: Case, one: _Unrecorded, recorded: set[Node]) -> Finding:
         outcome.refused = " ".join(words for words, _ in reasons)
         outcome.choices = [*{choice.option: choice for _, choice in reasons if choice is not None}.values()]
         return outcome
-    steps, refused, choices, claims = _made(case, one)
+    steps, refused, choices, claims = history_findings_lacking.make(case, one.known, verdict, one.code)
     outcome.claims += claims
     outcome.steps = steps
     if refused:
@@ -178,8 +178,9 @@ def _found(case: Case, one: _Unrecorded, recorded: set[Node]) -> Finding:
     other = [name for name in verdict.other if comparing.usable(case.have[name])]
     needs = [*verdict.proven, *verdict.unfinished, *other, *verdict.missing]
     outcome.steps = [*steps, recording(case, one.code, node, one.applied, needs)]
+    own = sum(name in case.made[node].delta for name in claims)
     outcome.action = (
-        f"What is missing is made ({counted(len(claims), 'object')}), then it is recorded." if claims
+        f"What is missing is made ({counted(own, 'object')}), then it is recorded." if claims
         else "It is recorded, as its objects prove." if verdict.proven
         else "It is recorded: it changes no object." if verdict.what == "state-only"
         else "It is recorded."
@@ -252,41 +253,6 @@ def _in_the_way(case: Case, one: _Unrecorded, recorded: set[Node]) -> list[tuple
     if verdict.other and not case.decided(node) and not one.known.implied:
         found.append((f"{listed(verdict.other)} may be somebody else's.", record_choice(node)))
     return found
-
-
-def _made(case: Case, one: _Unrecorded) -> tuple[list[Step], str, list[Choice], list[str]]:
-    """Return the steps that make what a migration lacks, why some can't be made, and the keys spoken for.
-
-    One that others come after is made as it is to be now; one that is the last, as it is right after it.
-    """
-    lacking = (*one.verdict.missing, *one.verdict.unfinished, *one.verdict.undone)
-    if not lacking:
-        return [], "", [], []
-    from ops.drift import mending
-
-    if case.measure is None:
-        return [], "The rows of this database can't be looked at, so nothing is made.", [], []
-    want = case.expected.objects(None if one.known.implied else one.known.node)
-    wanted = [name for name in lacking if name in want]
-    dropped = [name for name in one.verdict.undone if name not in want]
-    steps: list[Step] = []
-    refusals: list[str] = []
-    choices: list[Choice] = []
-    tables = [name for name in wanted if want[name]["kind"] == "table"]
-    for name in wanted:
-        if want[name].get("table") and key("table", want[name]["schema"], want[name]["table"]) in tables:
-            # A table comes with all that belongs to it.
-            continue
-        mended = mending.make(
-            name, want, case.have,
-            code=one.code, measure=case.measure, choices=case.choices, expected=case.expected,
-        )  # fmt: skip
-        steps += mended.steps
-        refusals += [f"{name}: {mended.refused}"] if mended.refused else []
-        choices += mended.choices
-    if dropped and not one.known.implied:
-        refusals.append(f"It drops {listed(dropped)}, and nothing is dropped here: do that by hand.")
-    return steps, " ".join(refusals), choices, wanted
 
 
 def _stem(name: str) -> str:

@@ -154,7 +154,8 @@ def plan(
     made.notes += _failed(expected)
     if linted:
         # A plan that is made after a repair finds nothing any more that its decisions were for.
-        made.notes += deciding.idle(choices, known, loaded, want, have)
+        ever = {name: one for part in expected.made for name, one in part.delta.items() if one}
+        made.notes += deciding.idle(choices, known, loaded, {**ever, **want}, have)
     made.findings = _sorted(_of_apps(found, expected, app_labels))
     _ignore(made, choices.ignore)
     # What is ignored, or is another app's, is not made: what needs it waits.

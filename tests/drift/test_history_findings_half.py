@@ -71,6 +71,49 @@ def test_h01_a_way_out_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert phases(one) == ["history"]
 
 
+MADE = Spec("shop.0002_made", ("CREATE TABLE made (id int PRIMARY KEY, word text)",), ("shop.0001_initial",))
+
+
+@pytest.mark.parametrize(
+    ("damage", "rename"),
+    [
+        ("ALTER TABLE made RENAME word TO legacy", "made.legacy=word"),
+        ("ALTER TABLE made RENAME TO legacy", "legacy=made"),
+    ],
+)
+@pytest.mark.parametrize("implied", [False, True])
+def test_h01_what_has_another_name_now_is_not_made_beside_it(
+    monkeypatch: pytest.MonkeyPatch, damage: str, rename: str, implied: bool
+) -> None:
+    """It would leave the rows behind in the other: which it is, a person has to say, as for what is recorded (S04)."""
+    two = Spec("shop.0003_more", ("CREATE TABLE more (id int)",), (MADE.name,))
+    with world((*PROJECT[:3], replace(MADE, sql=(*MADE.sql, "CREATE TABLE other ()")), two), monkeypatch) as found:
+        found.apply(*(spec.name for spec in (*PROJECT[:3], MADE)), *([two.name] if implied else []))
+        found.run("INSERT INTO made VALUES (1, 'kept')")
+        found.forget(MADE.name)
+        found.run(damage)
+        [one] = found.worth().values()
+        assert (one.code, one.steps) == ("H03" if implied else "H01", [])
+        assert "probably renamed" in one.refused
+        assert f"--rename {rename}" in [choice.option for choice in one.choices]
+        [one] = found.worth(Choices(rename=(rename,))).values()
+        assert (one.refused, phases(one)[-1], len(one.steps)) == ("", "history", 2)
+        for statement in one.steps[0].sql:
+            found.run(statement)
+        [one] = found.worth().values()
+        assert phases(one) == ["history"]
+        assert found.run("SELECT word FROM made") == [("kept",)]
+
+
+def test_h01_what_a_person_says_was_not_renamed_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    with world((*PROJECT[:3], MADE), monkeypatch) as found:
+        found.apply()
+        found.forget(MADE.name)
+        found.run("INSERT INTO made VALUES (1, 'kept'); ALTER TABLE made RENAME word TO legacy")
+        [one] = found.worth(Choices(ignore=("S24:column public.made.legacy",))).values()
+    assert phases(one) == ["column", "history"]
+
+
 INDEX = Spec("shop.0002_index", ("CREATE INDEX by_name ON shop (name)",), ("shop.0001_initial",))
 NEXT = Spec("shop.0003_next", ("ALTER TABLE shop ADD next int",), (INDEX.name,))
 

@@ -1,7 +1,7 @@
 -- Who keeps a repair from its locks: holders of the advisory lock, or of a lock on the history that excludes its own.
 -- params: key
 -- returns: pid, application, username, since, state, query
-SELECT
+SELECT DISTINCT
     a.pid, a.application_name::text AS application, a.usename::text AS username,
     coalesce(a.xact_start, a.backend_start) AS since, coalesce(a.state, '')::text AS state, a.query
 FROM pg_locks AS l
@@ -21,4 +21,4 @@ WHERE
             AND l.mode NOT IN ('AccessShareLock', 'RowShareLock')
         )
     )
-ORDER BY since ASC, a.pid ASC
+ORDER BY since ASC, pid ASC

@@ -46,6 +46,8 @@ def test_a_second_repair_is_refused_and_told_who_is_at_it() -> None:
         ):
             pass
     words = str(refused.value)
+    # It holds two locks, and is one.
+    assert words.count(f"process {held.direct.pid} ") == 1
     assert f"process {held.direct.pid} (setwise repair guard, user " in words
     assert "idle in transaction, last: LOCK TABLE django_migrations IN SHARE ROW EXCLUSIVE MODE" in words
     assert "being worked on by somebody else" in str(deploying.value)

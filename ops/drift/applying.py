@@ -130,6 +130,7 @@ def _carried(work: Work, steps: list[Step], wanted: list[Finding], replan: Repla
         message = f"All that was found is gone, though not every step was done ({why.title}: {why.detail})."
     outcome = work.close("unverified" if remaining else "done", message)
     outcome.remaining, outcome.after = remaining, after
+    outcome.blocked = bool(remaining) and 0 < work.blocked == outcome.counts["failed"]
     return outcome
 
 

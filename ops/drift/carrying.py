@@ -14,7 +14,7 @@ from ops.drift.auditing import Audit
 from ops.drift.guarding import Direct, Guard, guard, said
 from ops.drift.model import Finding, Objects, RepairPlan, Step
 from ops.drift.recording import Recorder
-from ops.drift.stepping import Failed, Left, Limits, Stepper, Wanting, names_of
+from ops.drift.stepping import Blocked, Failed, Left, Limits, Stepper, Wanting, names_of
 from ops.engine.plan import Refused
 from ops.engine.session import DatabaseTrouble
 
@@ -58,6 +58,8 @@ class Outcome:
     remaining: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     after: RepairPlan | None = None
+    # Whether all that failed did so since a lock was not to be had: the same again may do.
+    blocked: bool = False
 
     @property
     def counts(self) -> dict[str, int]:
@@ -116,6 +118,7 @@ class Work:
         self.run: int | None = None
         self.opened = False
         self.told: list[Told] = []
+        self.blocked = 0
         self.notes: list[str] = []
         self.total = 0
 
@@ -189,6 +192,7 @@ class Work:
         state: auditing.State = "left" if isinstance(why, Left) else "failed"
         if step.transactional or isinstance(why, Left):
             self.audit.write(step, state, detail=str(why))
+        self.blocked += isinstance(why, Blocked)
         self.tell(step, state, str(why))
 
     def _must_have(self, step: Step, have: Objects | None = None, coming: Collection[str] = ()) -> None:

@@ -43,6 +43,10 @@ class Failed(Exception):
     """The step failed, and nothing of it stays; the message says why."""
 
 
+class Blocked(Failed):
+    """The step failed since a lock was not to be had, however often it was tried."""
+
+
 @dataclass
 class Limits:
     """How long a repair waits, in seconds, and how often it tries what is blocked."""
@@ -107,7 +111,8 @@ class Stepper:
                     detail = self._patiently(step, lambda: self._alone(step))
             except (Left, Wanting, Failed) as exc:
                 if self.unfinished:
-                    exc = Failed(f"{exc}; what it left, an index that is not valid, could not be dropped yet")
+                    kind = Blocked if isinstance(exc, Blocked) else Failed
+                    exc = kind(f"{exc}; what it left, an index that is not valid, could not be dropped yet")
                 self.audit.write(step, "failed", detail=str(exc), at=number)
                 raise exc from None
             self.audit.write(step, "done", detail=detail or "", at=number)
@@ -123,7 +128,7 @@ class Stepper:
                 self._settle(step, exc)
                 why = f"{said(exc)}{self._who(step, exc)}"
                 if attempt > self.limits.retries:
-                    raise Failed(f"{why}; tried {attempt} times") from exc
+                    raise Blocked(f"{why}; tried {attempt} times") from exc
                 self.note(f"Attempt {attempt} of {self.limits.retries + 1} at {step.title}: {why}.")
                 if self.limits.stop.wait(min(0.1 * 2**attempt, 5)):
                     raise Failed(f"{why}; stopped, as asked") from exc

@@ -151,6 +151,9 @@ def _tell(command: EngineCommand, options: Given, done: applying.Outcome) -> Non
         command.stdout.write(repair_display.done(done, left, terminal=command.stdout.isatty()))
     if done.state == "stopped":
         raise CommandError(done.message, returncode=STOPPED)
+    if done.state == "unverified" and done.blocked:
+        words = f"{done.message.rstrip('.')}; a lock was not to be had in time: the same command again goes on."
+        raise CommandError(words, returncode=STOPPED)
     if done.state == "unverified":
         raise CommandError(f"{done.message.rstrip('.')}; the plan that was made afterwards tells.", returncode=FAILED)
     if left and done.state == "nothing":

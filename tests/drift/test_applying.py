@@ -5,12 +5,15 @@ from threading import Event, Timer
 from typing import Any
 
 import pytest
+from django.core.management.base import CommandError
 from django.db import transaction
 
 from ops.drift import applying
 from ops.drift.model import Finding, HistoryChange, Node, Step
 from ops.engine.lifecycle import Declined
 from ops.engine.plan import Refused
+from ops.management import repair_actions
+from ops.management.commands.repair_migrations import Command
 from tests.drift import repairing
 from tests.drift.repairing import ALIAS, Again, apply, ask, audit, column, history, index, recorded, states, table
 from tests.ops.scratch import connected
@@ -197,6 +200,22 @@ def test_what_stays_locked_fails_and_the_others_are_done() -> None:
         outcome = apply(column("colour"), Step("S14", "x", "other", "say so", ["SELECT 1"]), retries=1)
     assert told(outcome) == [("add colour", "failed"), ("say so", "done")]
     assert outcome.steps[0].detail.endswith("tried 2 times")
+
+
+def test_a_lock_that_is_not_had_ends_with_4_and_what_fails_otherwise_with_1(capsys: pytest.CaptureFixture[str]) -> None:
+    bad = Step("S14", "x", "other", "fail", ["SELECT 1 / 0"])
+    with connected("repair_applying") as other:
+        other.cursor().execute("BEGIN; LOCK TABLE shop_product IN ACCESS SHARE MODE")
+        for steps, blocked, code in (([column("colour")], True, 4), ([column("colour"), bad], False, 1)):
+            plan = repairing.planned(*steps)
+            outcome = applying.apply(
+                plan, Again(plan, *plan.findings), read=repairing.objects, lock_timeout=0.1, retries=1
+            )
+            assert (outcome.state, outcome.blocked) == ("unverified", blocked)
+            with pytest.raises(CommandError) as ended:
+                repair_actions._tell(Command(), {"json": False}, outcome)
+            assert ended.value.returncode == code
+    assert "failed  S03  add colour: canceling statement due to lock" in capsys.readouterr().out
 
 
 def test_what_follows_one_that_failed_is_left() -> None:

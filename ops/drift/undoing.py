@@ -40,6 +40,10 @@ _NEVER = (
 )
 
 
+class UnknownRepair(Refused):
+    """The audit has no repair of that number."""
+
+
 @dataclass
 class RevertPlan:
     """What of a repair can go back, in the order in which that is done, and what stays, with why."""
@@ -111,7 +115,7 @@ def _found(direct: Direct, alias: str, run: int | None, uuid: UUID | None) -> Re
     record = auditing.find(direct, uuid=uuid, run=run)
     named = f"repair {uuid}" if uuid else f"repair of run {run}"
     if record is None:
-        raise Refused(
+        raise (UnknownRepair if uuid else Refused)(
             f"There is no {named} in database {alias!r}: the tables ops_repair and ops_repair_entry have those there "
             "are."
         )

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from ops.drift import applying, artifact, catalog, deciding, expecting, history, planning, scratch
+from ops.drift import applying, artifact, catalog, deciding, expecting, history, planning, scratch, undoing
 from ops.drift.model import Choices, RepairPlan
 from ops.management import display, repair_display, reverting_repairs
 from ops.management.engine_command import FAILED, FOUND, REFUSED, STOPPED, USAGE, EngineCommand
@@ -23,6 +23,7 @@ def outcome(command: EngineCommand) -> Iterator[None]:
     codes: dict[type[Exception], int] = {
         planning.BadBaseline: USAGE,
         deciding.UnknownApp: USAGE,
+        undoing.UnknownRepair: USAGE,
         artifact.BadSnapshot: USAGE,
         history.HistoryLocked: STOPPED,
         catalog.CatalogLocked: STOPPED,

@@ -194,6 +194,7 @@ def test_what_ought_to_be_is_written_to_a_file_and_taken_from_it(sample: str, tm
         (("--ignore", "S24"), "'S24' is not of the form CODE:OBJECT"),
         (("--value", "a.b"), "'a.b' is not of the form NAME=VALUE"),
         (("--record", "shop"), "'shop' is not of the form APP.MIGRATION"),
+        (("--revert", "12345678-1234-1234-1234-123456789012", "--dry-run"), "There is no repair 12345678-1234"),
         (("--revert", "12"), "'12' is not the number of a repair"),
         (("--apply", "--check"), "--check only looks, --apply writes: give one of them."),
     ],

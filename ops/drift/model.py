@@ -276,6 +276,8 @@ class RepairPlan:
     lint: list[dict[str, Any]] = field(default_factory=list)
     # How many tables the recorded migrations ought to have made.
     tables: int = 0
+    # The options by which only a part was looked for; "" where all was.
+    asked: str = ""
     # Tables with what pending migrations do to them (preflight.Touched): what a migration will cost.
     touched: list[Any] = field(default_factory=list)
 

@@ -67,6 +67,7 @@ def planned(options: Given, *, linted: bool = True) -> RepairPlan:
     )
     if only := options.get("only"):
         found.findings = [one for one in found.findings if one.code in only]
+    found.asked = " ".join(f"--{name} {' '.join(options[name])}" for name in ("app", "only") if options.get(name))
     return found
 
 
@@ -138,6 +139,7 @@ def _advice(found: RepairPlan) -> str:
     if not can:
         return f"{counted}: none can be repaired before somebody decides, and each says what."
     more = "" if found.alias == "default" else f" --database {found.alias}"
+    more += f" {found.asked}" if found.asked else ""
     of = "it" if len(worth) == 1 else "them all" if can == len(worth) else f"{can} of them"
     return f"{counted}: '{FROM}{more} --apply' repairs {of}."
 

@@ -66,6 +66,8 @@ def plan(found: RepairPlan, *, verbosity: int = 1, show_sql: bool = False, termi
 
 def healthy(found: RepairPlan) -> str:
     """Return what a healthy database is told."""
+    if found.asked:
+        return f"nothing was found of what was looked for alone ({found.asked})."
     return (
         f"{display.count(found.tables, 'table')} {'is' if found.tables == 1 else 'are'} as the recorded migrations say."
     )

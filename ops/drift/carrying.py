@@ -119,6 +119,7 @@ class Work:
         self.opened = False
         self.told: list[Told] = []
         self.blocked = 0
+        self.no_run = ""
         self.notes: list[str] = []
         self.total = 0
 
@@ -145,7 +146,10 @@ class Work:
 
     def _begin_run(self) -> None:
         back = self.reverts.run if self.reverts else None
-        self.run = running.begin(self.guard, self.params, self.asked.started_from, reverts=back)
+        try:
+            self.run = running.begin(self.guard, self.params, self.asked.started_from, reverts=back)
+        except running.NoRun as exc:
+            self.no_run = str(exc)
 
     def must_go_on(self) -> None:
         """Raise Stop where somebody wants that, and Lost where nothing keeps others out any more."""
@@ -236,7 +240,8 @@ class Work:
             self._begin_run()
             outcome.run = self.run
             if self.run is None:
-                self.notes.append(f"ops_run could not take this run: it is recorded in ops_repair, as {outcome.uuid}.")
+                why = f"ops_run could not take this run ({self.no_run})"
+                self.notes.append(f"{why}: it is recorded in ops_repair, as {outcome.uuid}.")
         self.audit.close(state, message, self.run)
         running.end(self.alias, self.run, state, message, outcome.counts)
         return outcome

@@ -39,6 +39,10 @@ _STATES = {
 }
 
 
+class NoRun(Exception):
+    """ops_run could not take a run; the message is the server's."""
+
+
 class RepairForm(forms.Form):
     """Nothing: what a repair does is decided by its plan."""
 
@@ -90,8 +94,8 @@ class _NoCarrier(Carrier):
         )
 
 
-def begin(guard: Guard, params: Mapping[str, Any], started_from: str, *, reverts: int | None) -> int | None:
-    """Record a run that begins and return its number; None where ops_run can't take it."""
+def begin(guard: Guard, params: Mapping[str, Any], started_from: str, *, reverts: int | None) -> int:
+    """Record a run that begins and return its number; raise NoRun where ops_run can't take it."""
     verb = Run.Verb.APPLY if reverts is None and not params.get("reverts") else Run.Verb.REVERT
     try:
         with transaction.atomic(using=guard.alias):
@@ -118,8 +122,8 @@ def begin(guard: Guard, params: Mapping[str, Any], started_from: str, *, reverts
                 heartbeat_at=clock.now() + _LEASE,
             )
             event(guard.alias, run.pk, "opened", started_from)
-    except Error:
-        return None
+    except Error as exc:
+        raise NoRun(str(exc).strip().partition("\n")[0].rstrip(".")) from exc
     return run.pk
 
 

@@ -229,13 +229,13 @@ def unloaded(case: Case) -> list[Finding]:
         f"The migrations do not load: {failure.words}." + (f" ({failure.path})" if failure.path else ""),
         refused="Nothing that depends on the migrations is looked at until this is put right in the code.",
     )  # fmt: skip
-    unread = {one.app for one in stops if one.kind == "syntax"}
+    unplaced = {one.app for one in stops if one.kind in ("syntax", "class", "missing dependency")}
     if stops:
         found.found += " " + " ".join(one.found for one in stops[:6])
     return [found, *_half_squashed(case), *(_told(one.kind, one.app, one.migration, one.found)
                                             for one in troubles if not one.stops and one.kind in _KINDS
-                                            # What a file that can't be read comes after is not known.
-                                            and not (one.kind == "leaves" and one.app in unread))]  # fmt: skip
+                                            # What comes after what is not known then.
+                                            and not (one.kind == "leaves" and one.app in unplaced))]  # fmt: skip
 
 
 _KINDS = {"leaves": "H04", "case": "H19", "ghost": "H08", "order": "H03"}

@@ -58,6 +58,19 @@ def test_h01_what_is_not_validated_is_its_own(monkeypatch: pytest.MonkeyPatch) -
     assert (one.code, one.refused, phases(one)) == ("H01", "", ["history"])
 
 
+def test_h01_rows_that_break_a_constraint_do_not_keep_its_migration_from_being_recorded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    last = Spec("shop.0002_kind", ("ALTER TABLE shop ADD kind_id bigint", KEY), ("shop.0001_initial",))
+    with world((*PROJECT[:3], last), monkeypatch) as found:
+        found.apply()
+        found.run("ALTER TABLE shop DROP CONSTRAINT shop_kind; INSERT INTO shop (name, kind_id) VALUES ('a', 7)")
+        found.forget("shop.0002_kind")
+        [one] = found.worth().values()
+    assert (one.code, one.refused, phases(one)[-1]) == ("H01", "", "history")
+    assert [statement.endswith("NOT VALID") for step in one.steps[:-1] for statement in step.sql] == [True]
+
+
 def test_h01_a_way_out_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
     seed = Spec("shop.0002_seed", ("ALTER TABLE shop ADD kind_id bigint",), ("shop.0001_initial",), python=True)
     with world((*PROJECT[:3], seed), monkeypatch) as found:

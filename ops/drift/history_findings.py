@@ -4,6 +4,7 @@ No row is ever written without proof or a person's word, none is deleted but int
 made before it is written (`Step.needs`).
 """
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from ops.drift import (
@@ -16,7 +17,7 @@ from ops.drift.graph import Graph
 from ops.drift.history import History
 from ops.drift.history_findings_case import Case
 from ops.drift.judging import Verdict
-from ops.drift.model import Choices, Expected, Finding, Node, Objects
+from ops.drift.model import Choices, Expected, Finding, Node, Objects, Step
 
 if TYPE_CHECKING:
     from ops.drift.measuring import Measure
@@ -50,3 +51,37 @@ def find(
         return found
     found += history_findings_whole.unbegun(case)
     return [*found, *history_findings_rows.find(case), *history_findings_files.find(case)]
+
+
+def settle(findings: Iterable[Finding], graph: Graph) -> None:
+    """Take out the rows of migrations whose parents get none: what was to record those may be ignored, or may wait.
+
+    Django refuses a history in which a child is recorded and its parent is not.
+    """
+    every = list(findings)
+    again = True
+    while again:
+        again = False
+        written = {node for one in every for step in one.steps for node in _written(step)}
+        for one in every:
+            lacking = {
+                parent
+                for step in one.steps
+                for node in _written(step)
+                for parent in (graph.nodes[node].parents if node in graph.nodes else ())
+                if not graph.nodes[parent].recorded and parent not in written
+            }
+            if lacking:
+                again = True
+                one.steps = [step for step in one.steps if not set(_written(step))]
+                names = " and ".join(sorted(map(str, lacking)))
+                one.action, one.refused = "", f"It depends on {names}, which is not recorded by this repair."
+
+
+def _written(step: Step) -> list[Node]:
+    """Return the migrations that a step gives a row."""
+    return [
+        Node(change.node.app, change.new_name) if change.what == "rename" else change.node
+        for change in step.history
+        if change.what != "delete"
+    ]

@@ -8,8 +8,7 @@ from ops.drift import comparing, mending
 from ops.drift.graph import Known
 from ops.drift.history_findings_case import Case, listed
 from ops.drift.judging import Verdict
-from ops.drift.measuring import Measure
-from ops.drift.model import Choice, Finding, Objects, Step, key
+from ops.drift.model import Choice, Finding, Step, key
 from ops.drift.schema_findings_look import Look
 from ops.drift.schema_findings_renames import renamed
 
@@ -27,11 +26,11 @@ def make(case: Case, known: Known, verdict: Verdict, code: str) -> tuple[list[St
     want = case.expected.objects(None if known.implied else known.node)
     wanted = [name for name in lacking if name in want]
     dropped = [name for name in verdict.undone if name not in want]
-    elsewhere = _elsewhere(case, case.measure, want, wanted)
-    steps = [step for one in elsewhere for step in one.steps]
-    refusals = [f"{one.found} {one.refused}" for one in elsewhere if one.refused]
-    choices = [choice for one in elsewhere for choice in one.choices]
-    told = {name for one in elsewhere for name in one.claims}
+    found = elsewhere(case, known, verdict)
+    steps = [step for one in found for step in one.steps]
+    refusals = [f"{one.found} {one.refused}" for one in found if one.refused]
+    choices = [choice for one in found for choice in one.choices]
+    told = {name for one in found for name in one.claims}
     tables = [name for name in wanted if want[name]["kind"] == "table"]
     for name in wanted:
         of = want[name].get("table")
@@ -52,14 +51,21 @@ def make(case: Case, known: Known, verdict: Verdict, code: str) -> tuple[list[St
     return steps, " ".join(refusals), choices, [*wanted, *sorted(told - set(wanted))]
 
 
-def _elsewhere(case: Case, measure: Measure, want: Objects, wanted: list[str]) -> list[Finding]:
-    """Return what is to be said of tables and columns that are missing and may be there under another name."""
+def elsewhere(case: Case, known: Known, verdict: Verdict) -> list[Finding]:
+    """Return what is to be said of tables and columns that are missing and may be there under another name.
+
+    They claim what is other for this alone: a foreign key to a table that was renamed.
+    """
+    if case.measure is None or not verdict.missing:
+        return []
+    want = case.expected.objects(None if known.implied else known.node)
+    own = {*verdict.missing, *verdict.unfinished, *verdict.undone, *verdict.other}
     explained = {name for made in case.expected.made for name in made.delta}
     differences = {
         one.key: one
         for one in comparing.compare(want, case.have)
-        if (one.key in wanted if one.want else one.key not in explained)
+        if (one.key in own if one.want else one.key not in explained)
     }
-    look = Look(case.expected, case.have, differences, case.choices, measure)
+    look = Look(case.expected, case.have, differences, case.choices, case.measure)
     look.want = want
     return list(renamed(look))

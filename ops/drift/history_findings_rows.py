@@ -250,8 +250,10 @@ def _in_the_way(case: Case, one: _Unrecorded, recorded: set[Node]) -> list[tuple
         found.append((f"Whether {listed(unseen)} ran can't be proven.", record_choice(node)))
     if verdict.what == "unprovable" and not unseen and not case.decided(node):
         found.append((f"Nothing proves it: {verdict.why}.", record_choice(node)))
-    if verdict.other and not case.decided(node) and not one.known.implied:
-        found.append((f"{listed(verdict.other)} may be somebody else's.", record_choice(node)))
+    renamed = {name for told in history_findings_lacking.elsewhere(case, one.known, verdict) for name in told.claims}
+    foreign = [name for name in verdict.other if name not in renamed]
+    if foreign and not case.decided(node) and not one.known.implied:
+        found.append((f"{listed(foreign)} may be somebody else's.", record_choice(node)))
     return found
 
 

@@ -160,6 +160,7 @@ def plan(
     _ignore(made, choices.ignore)
     # What is ignored, or is another app's, is not made: what needs it waits.
     schema_findings_waiting.settle(made.findings, expected, have)
+    history_findings.settle(made.findings, loaded)
     if linted and made.pending:
         with clocked.part("lint"):
             _lint(made)

@@ -80,7 +80,7 @@ class _Settling:
                 made.add(step.object)
                 if step.phase == "table":
                     made |= {name for name in parts_of(self.objects, step.object) if self._is_column(name)}
-            if one.code == "S04" and one.steps:
+            if any(step.code == "S04" for step in one.steps):
                 made |= set(one.claims)
         return made
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from ops.drift import history, history_findings
 from ops.drift.model import Choices, Finding
 from tests.drift.histories import BEGAN, PROJECT, Spec, loading, world
 
@@ -100,7 +101,8 @@ def test_h01_what_has_another_name_now_is_not_made_beside_it(
 ) -> None:
     """It would leave the rows behind in the other: which it is, a person has to say, as for what is recorded (S04)."""
     two = Spec("shop.0003_more", ("CREATE TABLE more (id int)",), (MADE.name,))
-    with world((*PROJECT[:3], replace(MADE, sql=(*MADE.sql, "CREATE TABLE other ()")), two), monkeypatch) as found:
+    made = replace(MADE, sql=(*MADE.sql, "CREATE TABLE other (made_id int REFERENCES made)"))
+    with world((*PROJECT[:3], made, two), monkeypatch) as found:
         found.apply(*(spec.name for spec in (*PROJECT[:3], MADE)), *([two.name] if implied else []))
         found.run("INSERT INTO made VALUES (1, 'kept')")
         found.forget(MADE.name)
@@ -175,3 +177,19 @@ def test_h09_two_files_changed_their_numbers(monkeypatch: pytest.MonkeyPatch) ->
         ("shop.0003_cost", "0002_cost"), ("shop.0002_price", "0003_price"),
     ]  # fmt: skip
     assert changes[0].applied == BEGAN + timedelta(days=4)
+
+
+def test_no_row_is_written_whose_parent_gets_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A finding may be ignored, or be another app's: what depends on it is left then, all the way down."""
+    with world((*PROJECT[:3], PRICE, COST), monkeypatch) as found:
+        found.apply()
+        found.forget("shop.0001_initial", PRICE.name, COST.name)
+        told = found.worth()
+        loaded = found.loaded(history.read(found.connection).rows)
+    history_findings.settle(told.values(), loaded)
+    assert [phases(one) for one in told.values()] == [["history"]] * 3
+    first, *others = told.values()
+    first.steps = []
+    history_findings.settle(told.values(), loaded)
+    assert [one.steps for one in others] == [[], []]
+    assert others[0].refused == "It depends on shop.0001_initial, which is not recorded by this repair."

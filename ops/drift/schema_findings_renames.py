@@ -173,12 +173,17 @@ def _known(look: Look, name: str) -> bool:
 
 
 def _resembles(look: Look, one: Difference, other: Difference) -> bool:
-    """Say whether a table has all columns of one that is missing and more, or foreign keys that ought to go there."""
+    """Say whether a table has all columns of one that is missing and more, or keys, indexes or pointers of it.
+
+    A table that is renamed keeps the names of its constraints and indexes, and nothing else can have them.
+    """
     names, there = (
         {name for name, _ in _shape(objects, found)}
         for objects, found in ((look.want, one.key), (look.have, other.key))
     )
     if len(names) > 1 and names <= there:
+        return True
+    if _kept_names(look.want, one.key) & _kept_names(look.have, other.key):
         return True
     pointing = {
         (table_of(ought), tuple(ought["columns"])) for ought in look.want.values() if ought.get("references") == one.key
@@ -188,6 +193,11 @@ def _resembles(look: Look, one: Difference, other: Difference) -> bool:
         for have in look.have.values()
         if have.get("references") == other.key
     )
+
+
+def _kept_names(objects: Objects, table: str) -> set[str]:
+    parts = (objects[name] for name in parts_of(objects, table))
+    return {one["name"] for one in parts if one["kind"] == "index" or one.get("index_definition")}
 
 
 def _has_rows(look: Look, other: Difference) -> bool:
@@ -214,7 +224,7 @@ def _table(look: Look, one: Difference, alike: list[Difference]) -> Finding:
     moved = there[0]["schema"] != ought["schema"]
     names = [_option(ought, have).partition("=")[0] for have in there]
     same = _shape(look.want, one.key) == _shape(look.have, alike[0].key)
-    why = "has the same columns" if same else "has its columns, or foreign keys that ought to point to it"
+    why = "has the same columns" if same else "has its columns, its indexes, or foreign keys that ought to point to it"
     was = "moved" if moved else "renamed"
     found = f"{shown(ought)} is missing, and {', '.join(names)} {why}: probably {was}."
     options = [

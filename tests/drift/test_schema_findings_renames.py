@@ -65,10 +65,15 @@ def test_what_is_said_to_be_no_rename_is_made(want: Objects, choices: Choices) -
 TABLES = [
     ["ALTER TABLE shop_tag RENAME TO shop_label", "ALTER TABLE shop_label ADD more integer"],
     ["ALTER TABLE shop_tag RENAME TO shop_label", "ALTER TABLE shop_label RENAME label TO words"],
+    [
+        "ALTER TABLE shop_product_tags DROP CONSTRAINT shop_product_tags_tag_id_fkey",
+        "ALTER TABLE shop_tag RENAME TO shop_label",
+        "ALTER TABLE shop_label RENAME label TO words",
+    ],
 ]
 
 
-@pytest.mark.parametrize("damage", TABLES, ids=["with more", "pointed to"])
+@pytest.mark.parametrize("damage", TABLES, ids=["with more", "pointed to", "with its keys"])
 def test_a_table_that_was_renamed_and_altered_is_asked_for(want: Objects, damage: list[str]) -> None:
     with damaged(*damage) as name:
         before = contents(name)

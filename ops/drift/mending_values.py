@@ -41,6 +41,8 @@ def generic(have: Objects, expected: Expected | None, table: str) -> list[Attrib
     app, _, model = str(label).lower().partition(".")
     type_ = f"t.app_label = {literal(app)} AND t.model = {literal(model)}"
     of = f"(SELECT t.id FROM {relation(have[kinds])} AS t WHERE {type_})"  # noqa: S608 - quoted names, literals
+    # Where the types can't be told apart, the keys beside any of them count.
+    told = all(_column(have[kinds], name) in have for name in ("id", "app_label", "model"))
     found = []
     for one in have.values():
         if one["kind"] != "constraint" or one.get("references") != kinds or len(one["columns"]) != 1:
@@ -50,7 +52,7 @@ def generic(have: Objects, expected: Expected | None, table: str) -> list[Attrib
         for name in (f"{prefix}object_id", f"{prefix}object_pk", f"{prefix}object_id_int"):
             column = have.get(_column(one, name))
             if pointer.endswith("content_type_id") and column is not None:
-                found.append({**column, "condition": f"{ident(pointer)} = {of}"})
+                found.append({**column, "condition": f"{ident(pointer)} = {of}"} if told else column)
     return found
 
 

@@ -106,7 +106,7 @@ def _table(work: Work) -> Mended:
 
 
 def _has_sequence(work: Work, one: Attributes) -> bool:
-    return bool(one["kind"] == "column" and table_of(one) == work.key and one.get("identity") and one.get("sequence"))
+    return bool(one["kind"] == "column" and table_of(one) == work.key and one.get("sequence"))
 
 
 def _named_freely(work: Work, one: Attributes) -> Attributes:

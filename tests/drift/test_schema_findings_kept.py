@@ -3,7 +3,7 @@
 import pytest
 
 from ops.drift.model import Choices, Objects
-from tests.drift.damaging import asked, damaged, execute, look, looked, opened, run, steps_of, tried, undo
+from tests.drift.damaging import asked, damaged, execute, look, looked, opened, read, run, steps_of, tried, undo
 
 pytestmark = pytest.mark.django_db
 
@@ -79,6 +79,12 @@ def test_a_table_is_made_again_though_its_sequence_was_left_behind(want: Objects
         execute(name, steps_of(look(name, want).of("S01")))
         assert asked(name, "SELECT pg_get_serial_sequence('shop_secret', 'id')") == [("public.shop_secret_id_seq1",)]
         assert look(name, want).serious == []
+    with damaged() as name:
+        run(name, "CREATE TABLE shop_serial (id bigserial PRIMARY KEY)")
+        ought = read(name)
+        run(name, "DROP TABLE shop_serial", "CREATE SEQUENCE shop_serial_id_seq")
+        execute(name, steps_of(look(name, ought).of("S01")))
+        assert asked(name, "SELECT pg_get_serial_sequence('shop_serial', 'id')") == [("public.shop_serial_id_seq1",)]
     with damaged("DROP TABLE shop_secret", "CREATE TYPE shop_secret AS (x integer)") as name:
         (finding,) = look(name, want).of("S01")
         assert (finding.steps, finding.refused.partition(":")[0]) == ([], "The name is that of the type shop_secret")

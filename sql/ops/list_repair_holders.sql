@@ -21,4 +21,4 @@ WHERE
             AND l.mode NOT IN ('AccessShareLock', 'RowShareLock')
         )
     )
-ORDER BY since ASC, pid ASC
+ORDER BY since ASC, a.pid ASC

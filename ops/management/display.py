@@ -3,6 +3,7 @@
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from decimal import Decimal
 from io import StringIO
 from typing import Any
@@ -15,11 +16,30 @@ LABEL = 12
 """The width of the labels of `facts`."""
 
 
+_styled: ContextVar[bool] = ContextVar("styled", default=True)
+
+
+@contextmanager
+def styled(yes: bool) -> Iterator[None]:
+    """Let what is shown meanwhile have colours and bold letters at a terminal, or none (--no-color)."""
+    token = _styled.set(yes)
+    try:
+        yield
+    finally:
+        _styled.reset(token)
+
+
 def _console(terminal: bool) -> Any:
     from rich.console import Console
 
-    # Without a terminal the width is fixed, so that logs and tests do not depend on who reads them.
-    return Console(file=StringIO(), force_terminal=terminal, width=None if terminal else 80, highlight=False)
+    return Console(
+        file=StringIO(),
+        force_terminal=terminal,
+        color_system="auto" if _styled.get() else None,
+        # Without a terminal the width is fixed, so that logs and tests do not depend on who reads them.
+        width=None if terminal else 80,
+        highlight=False,
+    )
 
 
 def table(

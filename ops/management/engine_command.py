@@ -119,7 +119,11 @@ class EngineCommand(BaseCommand):
         """Execute as Django does; with --verbosity 2 the log says what happens to runs."""
         if options["verbosity"] >= 2:
             logs.serve()
-        return super().execute(*args, **options)
+        # Here, as `--help` needs no engine.
+        from ops.management import display
+
+        with display.styled(not options["no_color"]):
+            return super().execute(*args, **options)
 
     def interactive(self) -> bool:
         """Tell whether somebody can be asked."""

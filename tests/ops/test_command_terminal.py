@@ -170,6 +170,16 @@ def test_no_input_asks_nothing_and_dry_run_neither(raised: dict[int, str]) -> No
     assert Run.objects.latest("pk").changed == 400
 
 
+@pytest.mark.parametrize(("words", "bold"), [((), True), (("--no-color",), False)])
+def test_letters_are_plain_where_no_color_is_asked_for(
+    raised: dict[int, str], words: tuple[str, ...], bold: bool
+) -> None:
+    with terminal("reprice", "--dry-run", *words) as at:
+        code, seen = at.end()
+        assert (code, bool(re.search(r"\x1b\[[0-9;]*m", at.seen))) == (0, bold)
+    assert "400 would change" in seen
+
+
 def test_a_run_whose_terminal_was_closed_at_the_question_asks_again(raised: dict[int, str]) -> None:
     with terminal("reprice") as at:
         at.wait_for(QUESTION)

@@ -19,6 +19,7 @@ from ops.drift.model import Choice, Finding, HistoryChange, Node, Row, Step
 _MOMENT = timedelta(microseconds=1)
 _NUMBER = re.compile(r"\d+")
 _NEAR = 0.75
+_AGAIN = "Django does not know that it was applied: showmigrations has it open, and the next migrate does it again."
 
 
 @dataclass
@@ -128,6 +129,14 @@ def _is_wall(case: Case, one: _Unrecorded) -> bool:
     )
 
 
+def _only_alters(case: Case, known: Known) -> bool:
+    """Say whether migrate could do a migration once more: it neither makes nor drops an object, nor moves rows."""
+    return not case.unseen(known) and all(
+        attributes is not None and case.expected.makers(name)[0].node != known.node
+        for name, attributes in case.made[known.node].delta.items()
+    )
+
+
 def _takes_no_row(case: Case) -> bool:
     """Say whether the next row would get a key that is taken, or none."""
     column = case.history.columns.get("id")
@@ -162,6 +171,8 @@ def _found(case: Case, one: _Unrecorded, recorded: set[Node]) -> Finding:
     """Return what is to be said of one, with the steps that make what it lacks and record it, or why not."""
     node, verdict = one.known.node, one.verdict
     outcome = finding(one.code, "error", node, _words(case, one))
+    if one.code == "H01" and _only_alters(case, one.known):
+        outcome.severity, outcome.breaks = "warning", _AGAIN
     outcome.claims = _done(case, one.known, verdict)
     reasons = _in_the_way(case, one, recorded)
     if reasons:

@@ -45,6 +45,24 @@ def test_h01_an_index_alone_that_was_not_built_to_its_end(monkeypatch: pytest.Mo
     assert (one.code, one.refused, phases(one)[-1]) == ("H01", "", "history")
 
 
+def test_h01_what_only_alters_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    longer = Spec("shop.0002_longer", ("ALTER TABLE shop ALTER name TYPE varchar(90)",), ("shop.0001_initial",))
+    with world((*PROJECT[:3], longer), monkeypatch) as found:
+        found.apply()
+        found.forget("shop.0002_longer")
+        [one] = found.worth().values()
+        assert (one.code, one.severity, phases(one)) == ("H01", "warning", ["history"])
+        assert "the next migrate does it again" in one.breaks
+
+
+def test_h01_what_drops_something_would_stop_migrate(monkeypatch: pytest.MonkeyPatch) -> None:
+    drops = Spec("shop.0002_nameless", ("ALTER TABLE shop DROP COLUMN name",), ("shop.0001_initial",))
+    with world((*PROJECT[:3], drops), monkeypatch) as found:
+        found.apply()
+        found.forget("shop.0002_nameless")
+        assert [(one.code, one.severity) for one in found.worth().values()] == [("H01", "error")]
+
+
 KEY = "ALTER TABLE shop ADD CONSTRAINT shop_kind FOREIGN KEY (kind_id) REFERENCES kind (id)"
 
 

@@ -77,7 +77,7 @@ def apply(
         raise Declined("Declined: nothing was repaired.")
     with working(plan.alias, asked) as work:
         _must_be_as_planned(plan, replan)
-        params = {"only": list(only), **_chosen(choices)}
+        params = {"only": list(only), **({"asked": plan.asked} if plan.asked else {}), **_chosen(choices)}
         work.open(plan.snapshot, plan.mode, params)
         return _carried(work, steps, wanted, replan)
 

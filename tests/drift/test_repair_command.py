@@ -120,6 +120,7 @@ def test_only_and_app_narrow_what_is_planned_and_applied(sample: str) -> None:
     repair(sample, "--apply", "--only", "S10")
     assert rows(sample, "SELECT to_regclass('shop_favourite')") == [(None,)]
     assert rows(sample, "SELECT to_regclass('shop_py_idx')::text") == [("shop_py_idx",)]
+    assert rows(sample, "SELECT choices ->> 'asked' FROM ops_repair") == [("--only S10",)]
 
 
 def test_what_the_baseline_has_is_a_note(sample: str, tmp_path: Path) -> None:

@@ -71,9 +71,9 @@ def filled(connection: BaseDatabaseWrapper, tables: list[str]) -> list[str]:
 
 def _statements(style: Any, connection: BaseDatabaseWrapper, reset_sequences: bool, allow_cascade: bool) -> list[str]:
     tables = connection.introspection.django_table_names(only_existing=True, include_views=False)
-    return connection.ops.sql_flush(
-        style, filled(connection, tables), reset_sequences=reset_sequences, allow_cascade=allow_cascade
-    )
+    # An empty table's sequence may have gone on all the same.
+    emptied = tables if reset_sequences else filled(connection, tables)
+    return connection.ops.sql_flush(style, emptied, reset_sequences=reset_sequences, allow_cascade=allow_cascade)
 
 
 def _tell(verbosity: int, interactive: bool, db: str, **kwargs: Any) -> None:

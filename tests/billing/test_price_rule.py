@@ -126,7 +126,7 @@ RELAXED = {
 }
 
 
-@settings(max_examples=45, **RELAXED)
+@settings(max_examples=25, **RELAXED)
 @given(world=worlds(subscriptions=256), seed=seeds)
 def test_sql_agrees_with_the_reference(world: World, seed: int) -> None:
     """45 worlds of 256 subscriptions: 11,520 random subscriptions, each at up to nine instants."""

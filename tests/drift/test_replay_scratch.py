@@ -159,9 +159,9 @@ def test_a_graph_that_does_not_load_gets_the_reduced_mode(own: Project) -> None:
 
 def test_a_replay_that_takes_too_long_is_stopped(own: Project) -> None:
     coded(own, "0002_sleeps", SLEEPS)
-    told = own.expect(timeout=10)
+    told = own.expect(timeout=3)
     assert told.mode == "reduced"
-    assert "the replay was stopped after 10 seconds" in told.notes
+    assert "the replay was stopped after 3 seconds" in told.notes
     assert databases() == set()
 
 

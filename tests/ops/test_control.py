@@ -275,6 +275,7 @@ def wait_for(what: str, found: object) -> None:
         clock.pause(0.02)
 
 
+@pytest.mark.soak
 def test_workers_come_and_go_while_the_run_goes_on() -> None:
     make_counters(6_000)
     # Windows of 20 rows: there is always one to claim.

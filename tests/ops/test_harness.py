@@ -65,36 +65,6 @@ def test_a_statement_of_ones_own_is_applied_once_whatever_kills_it() -> None:
     assert (run.started_from, Window.objects.count()) == ("Python", 0)
 
 
-def test_a_reconcile_a_composite_key_and_a_job_by_its_name() -> None:
-    make(5)
-    make_rates()
-    assert assert_exactly_once(jobs.Normalise()) > 20
-    assert assert_exactly_once("shelf.lift_rate", batch_size=2, reference=lambda row: {"v": 7}) > 20
-    assert set(Rate.objects.values_list("v", flat=True)) == {7}
-
-
-def test_a_job_without_changesets() -> None:
-    make(4)
-    assert assert_exactly_once(jobs.IncrementUnkept, {"by": 2}, reference=lambda row: {"v": row.v + 2}) > 20
-    assert not Changeset.objects.exists()
-
-
-def test_what_else_a_job_writes_is_held_against_the_clean_pass_too() -> None:
-    keys = make(5)
-    connection.cursor().execute("DELETE FROM shelf_outbox")
-
-    def told() -> list[int]:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT key FROM shelf_outbox ORDER BY key")
-            return [key for (key,) in cursor.fetchall()]
-
-    try:
-        assert assert_exactly_once(jobs.Told, also=told) > 20
-        assert told() == keys
-    finally:
-        connection.cursor().execute("DELETE FROM shelf_outbox")
-
-
 def test_each_commit_is_hit_on_both_edges_and_by_sweep_and_start(monkeypatch: pytest.MonkeyPatch) -> None:
     make(6)
     attempt = testing._Killed._attempt
@@ -124,6 +94,7 @@ class SecretForm(forms.Form):
     key = forms.CharField(widget=forms.PasswordInput)
 
 
+@pytest.mark.soak
 def test_a_job_that_is_not_registered_and_one_with_a_secret(write: Callable[[str, str], str]) -> None:
     class Unregistered(Reconcile):
         name = "mine.unregistered"
@@ -147,6 +118,7 @@ def test_a_job_that_is_not_registered_and_one_with_a_secret(write: Callable[[str
     assert assert_exactly_once(Secret, {"key": "sesame"}) > 20
 
 
+@pytest.mark.soak
 def test_a_statement_that_takes_a_range_of_keys(write: Callable[[str, str], str]) -> None:
     class Ranges(Job):
         name = "mine.ranges"
@@ -175,6 +147,7 @@ def test_a_parameter_has_no_name_that_the_engine_gives_another_value() -> None:
         assert_replay_is_noop(Monthly, {"month": "May"})
 
 
+@pytest.mark.soak
 def test_what_changes_by_the_clock_can_be_left_out() -> None:
     make(5)
     with connection.cursor() as cursor:
@@ -283,6 +256,7 @@ def test_an_effect_outside_of_the_transaction_is_not_undone_with_it(write: Calla
     )
 
 
+@pytest.mark.soak
 def test_an_effect_elsewhere_that_a_kill_repeats() -> None:
     sent: list[int] = []
     reads, writes = os.pipe()

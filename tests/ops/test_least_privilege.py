@@ -257,6 +257,7 @@ def test_the_function_that_prunes_believes_no_table_of_the_callers() -> None:
         as_role(f"{empty}; SELECT ops_drop_month('2025-01-01')")
 
 
+@pytest.mark.soak
 def test_a_live_run_of_another_role_is_left_alone() -> None:
     """Without pg_read_all_stats a role is not told what another role's session is, but that it is."""
     rows(DATABASE, FILL)

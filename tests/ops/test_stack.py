@@ -76,6 +76,7 @@ def test_a_worker_killed_in_the_middle_a_broker_restarted_and_one_emptied(made: 
     assert values() == {4: ROWS}
 
 
+@pytest.mark.soak
 def test_a_run_longer_than_a_task_goes_on_in_the_next_and_one_is_shared_by_two_workers(made: Stack) -> None:
     made.worker("first")
     made.worker("second")
@@ -102,6 +103,7 @@ def test_a_run_longer_than_a_task_goes_on_in_the_next_and_one_is_shared_by_two_w
     assert values() == {1: 60_000}
 
 
+@pytest.mark.soak
 def test_a_worker_that_is_told_to_leave_ends_its_batch_and_hands_the_run_on(made: Stack) -> None:
     first = made.worker("first")
     with slow(0.5):

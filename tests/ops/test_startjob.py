@@ -140,6 +140,7 @@ def test_a_reconcile_is_written_plans_nothing_and_becomes_a_proven_job(corner: C
     assert (done.returncode, "note is 'no. 0', expected 'no. 1'" in done.stderr) == (1, True), done.stderr
 
 
+@pytest.mark.soak
 def test_a_statement_of_ones_own_and_names_that_must_be_quoted(orders: Corner) -> None:
     (orders.app / "tests").mkdir()
     (orders.app / "tests" / "__init__.py").touch()

@@ -151,7 +151,7 @@ def test_a_finished_run_can_be_shown_traced_and_reverted(old: str) -> None:
     assert {key: float(price) for key, price in found.items()} == {key: float(price) for key, price in was.items()}
 
 
-@pytest.mark.parametrize("how", ["sweep", "resume", "start"])
+@pytest.mark.parametrize("how", ["sweep", "resume", pytest.param("start", marks=pytest.mark.soak)])
 def test_an_open_run_goes_on_and_ends_as_a_clean_pass(old: str, wanted: dict[str, str], how: str) -> None:
     was = prices(old)
     last = str(rows(old, "SELECT max(id) FROM billing_subscription")[0][0])
@@ -181,6 +181,7 @@ def test_an_open_run_goes_on_and_ends_as_a_clean_pass(old: str, wanted: dict[str
     assert prices(old) == was
 
 
+@pytest.mark.soak
 def test_an_open_revert_goes_on_from_its_batch(old: str) -> None:
     now = prices(old)
     was = {key: f"{float(price) + 1:.4f}" for key, price in now.items()}
@@ -210,6 +211,7 @@ def test_an_open_revert_goes_on_from_its_batch(old: str) -> None:
     assert {run for *_, run in holds} == {back}
 
 
+@pytest.mark.soak
 def test_a_revert_that_had_not_begun_is_carried_on_by_a_sweep(old: str) -> None:
     now = prices(old)
     was = {key: f"{float(price) + 1:.4f}" for key, price in now.items()}

@@ -226,6 +226,7 @@ def test_hands_cannot_share_a_run_with_a_secret_which_goes_on_without_them() -> 
     assert run.events.filter(what="hand left").exists()
 
 
+@pytest.mark.soak
 def test_hands_come_and_go_as_a_run_is_retuned() -> None:
     fill(5_000)
     run = Run()
@@ -239,6 +240,7 @@ def test_hands_come_and_go_as_a_run_is_retuned() -> None:
     assert (hands(), run.workers) == (2, 2)
 
 
+@pytest.mark.soak
 def test_no_process_is_left_when_a_run_ends_or_stops() -> None:
     fill(3_000)
     before = set(children(os.getpid()))

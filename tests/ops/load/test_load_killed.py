@@ -95,7 +95,10 @@ def load(file: Path, options: Options = OPTIONS) -> Loaded:
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize(("seed", "window"), [(1, None), (2, None), (3, 60), (4, 25)])
+@pytest.mark.parametrize(
+    ("seed", "window"),
+    [(1, None), pytest.param(2, None, marks=pytest.mark.soak), (3, 60), pytest.param(4, 25, marks=pytest.mark.soak)],
+)
 def test_kills_at_random_commits(file: Path, small: None, seed: int, window: int | None) -> None:
     options = replace(OPTIONS, window=window)
     before()

@@ -90,6 +90,7 @@ def test_a_killed_rebuild_is_carried_on() -> None:
     assert_same(Events())
 
 
+@pytest.mark.soak
 def test_a_killed_refresh_of_all_is_carried_on() -> None:
     for report in (Events, ByHour):
         refresh(report.name, rebuild=True)

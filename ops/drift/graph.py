@@ -135,9 +135,15 @@ class Graph:
         return [row for row in rows if row.node not in self.disk]
 
 
+# Two thirds of all that operations are made of, told at once.
+_SIMPLE = frozenset({str, int, float, bool, type(None)})
+
+
 def _plain(value: Any, module: str) -> Any:
     """Return what an operation was made of as JSON can hold it, without the name of its migration's module."""
-    if isinstance(value, str | int | float | bool | None):
+    if type(value) in _SIMPLE:
+        return value
+    if isinstance(value, str | int | float):
         return str(value) if isinstance(value, str) else value
     if isinstance(value, Mapping):
         return {str(_plain(name, module)): _plain(one, module) for name, one in value.items()}

@@ -4,6 +4,7 @@ Writes nothing. What can't be told is a note, or a finding (H07 where the migrat
 all the same. Whoever is known and left so (`Choices.ignore`, the baseline) stays in the plan as information.
 """
 
+import gc
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -73,6 +74,18 @@ class _Clocked:
             self.seconds[name] = round(self.seconds.get(name, 0) + clock.monotonic() - began, 3)
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Let Python look for no garbage meanwhile: among what it imports and compares is none, and to look is a third."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+
+
 def snapshot_of(have: Objects, rows: Sequence[Row]) -> str:
     """Return the digest of a catalogue and a history: what a plan is bound to."""
     return digest({"objects": have, "rows": [[one.id, one.app, one.name, str(one.applied)] for one in rows]})
@@ -105,6 +118,7 @@ def baseline(path: str | Path | None) -> tuple[str, ...]:
     return tuple(found)
 
 
+@_uncollected()
 def plan(
     alias: str,
     *,

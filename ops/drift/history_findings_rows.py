@@ -131,7 +131,9 @@ def _is_wall(case: Case, one: _Unrecorded) -> bool:
 
 def _only_alters(case: Case, known: Known) -> bool:
     """Say whether migrate could do a migration once more: it neither makes nor drops an object, nor moves rows."""
-    return not case.unseen(known) and all(
+    if case.unseen(known) or case.verdict(known.node).what not in ("present", "partly", "state-only"):
+        return False
+    return all(
         attributes is not None and case.expected.makers(name)[0].node != known.node
         for name, attributes in case.made[known.node].delta.items()
     )

@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 
 from ops.drift import history, history_findings
-from ops.drift.model import Choices, Finding
+from ops.drift.graph import Graph
+from ops.drift.model import Choices, Expected, Finding
 from tests.drift.histories import BEGAN, PROJECT, Spec, loading, world
 
 pytestmark = pytest.mark.django_db
@@ -61,6 +62,25 @@ def test_h01_what_drops_something_would_stop_migrate(monkeypatch: pytest.MonkeyP
         found.apply()
         found.forget("shop.0002_nameless")
         assert [(one.code, one.severity) for one in found.worth().values()] == [("H01", "error")]
+
+
+def test_h01_what_was_not_replayed_is_not_taken_for_one_that_only_alters(monkeypatch: pytest.MonkeyPatch) -> None:
+    longer = Spec("shop.0002_longer", ("ALTER TABLE shop ALTER name TYPE varchar(90)",), ("shop.0001_initial",))
+    after = Spec("shop.0003_made", ("CREATE TABLE made (id int PRIMARY KEY)",), ("shop.0002_longer",))
+    with world((*PROJECT[:3], longer, after), monkeypatch) as found:
+        found.apply()
+        found.forget("shop.0002_longer", "shop.0003_made")
+        whole = found.expected
+
+        def without(loaded: Graph) -> Expected:
+            expected = whole(loaded)
+            return replace(expected, made=[one for one in expected.made if one.node != longer.node])
+
+        monkeypatch.setattr(found, "expected", without)
+        told = {one.object: one for one in found.worth().values()}
+    one = told["migration shop.0002_longer"]
+    assert (one.code, one.severity, one.steps) == ("H01", "error", [])
+    assert "it could not be replayed" in one.refused
 
 
 KEY = "ALTER TABLE shop ADD CONSTRAINT shop_kind FOREIGN KEY (kind_id) REFERENCES kind (id)"

@@ -1,11 +1,10 @@
 """Findings of the data (D): sequences behind the rows or near their end, and rows that point to what is not there."""
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from ops.drift import codes, comparing
-from ops.drift.making_words import qualified
+from ops.drift.making_words import FROM_SEQUENCE, qualified
 from ops.drift.measuring import Measure
 from ops.drift.mending_constraints import pointless
 from ops.drift.mending_values import at_end, ending, serial_of, started
@@ -13,8 +12,6 @@ from ops.drift.mending_work import relation, table_of
 from ops.drift.model import SEVERITIES, Attributes, Choice, Choices, Expected, Finding, Objects, Step, key
 from ops.drift.schema_findings_look import shown
 from ops.drift.stepping import names_of
-
-_DEFAULT = re.compile(r"nextval\('((?:[^']|'')+)'::regclass\)")
 
 # Of what a sequence can give, so much may be used up before it is told.
 NEARLY = 0.8
@@ -90,8 +87,8 @@ def _place(one: Attributes) -> tuple[str, str] | None:
     """Return the schema and name of the sequence that gives a column its values, be it one of its own or not."""
     if _owned(one):
         return (one["schema"], one["sequence"]) if one.get("sequence") else None
-    found = _DEFAULT.search(one.get("default") or "")
-    names = names_of(found[1].replace("''", "'")) if found else []
+    found = FROM_SEQUENCE.search(one.get("default") or "")
+    names = names_of(found[2].replace("''", "'")) if found else []
     return (names[0], names[1]) if len(names) == 2 else None
 
 

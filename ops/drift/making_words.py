@@ -1,6 +1,11 @@
 """Names and texts as SQL writes them, and what belongs to any object: its comment, its phase."""
 
+import re
+
 from ops.drift.model import Attributes, Objects
+
+FROM_SEQUENCE = re.compile(r"nextval\(('((?:[^']|'')+)'::regclass)\)")
+"""A default that is the next value of a sequence: its name as the default has it, and what stands within the quotes."""
 
 # The kinds whose comment names the table too: COMMENT ON TRIGGER name ON table.
 _ON_TABLE = {"constraint": "CONSTRAINT", "trigger": "TRIGGER", "policy": "POLICY", "rule": "RULE"}

@@ -4,19 +4,15 @@ No value is made up: what a row gets is the default that the code has, or what t
 numbered anew. What would write the whole table anew is only done where that was allowed.
 """
 
-import re
-
 from psycopg2.sql import SQL
 
 from ops.drift import comparing, making
-from ops.drift.making_words import ident, literal, qualified
+from ops.drift.making_words import FROM_SEQUENCE, ident, literal, qualified
 from ops.drift.measuring import Added
 from ops.drift.measuring_fitting import rewrites, using, widens
 from ops.drift.mending_values import holders, no_room, sequence_of, serial_of, started
 from ops.drift.mending_work import Mended, Work, altering, comment, guarded, helper, relation
 from ops.drift.model import Attributes, Choice, Field, Step, key, quoted
-
-_FROM_SEQUENCE = re.compile(r"nextval\(('((?:[^']|'')+)'::regclass)\)")
 
 REWRITE = Choice("--allow-rewrite", "write the table anew; nobody can read it meanwhile")
 
@@ -256,7 +252,7 @@ def _numbered(work: Work, found: Attributes) -> Mended:
         if not found.get("identity"):
             return Mended()
         return Mended(refused="Its keys come from an identity that no migration makes; a repair takes none away.")
-    plain = _FROM_SEQUENCE.fullmatch(ought.get("default") or "")
+    plain = FROM_SEQUENCE.fullmatch(ought.get("default") or "")
     if plain and not ought.get("serial") and not ought.get("identity"):
         return _shared(work, found, *plain.groups())
     own = sequence_of(found)
